@@ -1,0 +1,1 @@
+"""The product: signals in, cases out."""

@@ -1,0 +1,283 @@
+"""The order as all systems see it: per field the value, its source, its age, and who says otherwise.
+
+The context is a pure fold over observations. Of one system and field only the newest by *event* time counts, so a late or
+repeated delivery never makes the picture older. Between systems the system of record wins (`config/sources.yaml`).
+"""
+
+import fnmatch
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.signals.shapes import Observation
+from guardrails.facts import UNKNOWN, Fact, Facts, FactValue, Unknown, rfc3339
+from guardrails.money import Money, MoneyError
+from guardrails.policy.catalogue import CATALOGUE, Writer
+from guardrails.policy.language import ValueType
+
+SNAPSHOT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRule:
+    """Who is believed for fields that match `pattern`, in order, and after how long a value is stale."""
+
+    pattern: str
+    record: tuple[str, ...]
+    stale_after: timedelta
+    peers: tuple[str, ...] = ()
+    """Systems whose differing value is a conflict and not just a slow mirror."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    rules: tuple[SourceRule, ...]
+
+    def for_field(self, name: str) -> SourceRule:
+        """The first rule whose pattern matches; the last rule must be `*`."""
+        return next(rule for rule in self.rules if fnmatch.fnmatchcase(name, rule.pattern))
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What one system says of one field, and the signal that said it."""
+
+    value: Any
+    system: str
+    observed_at: datetime
+    signal_id: str
+    pointer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContextField:
+    """One field of one entity: the statement that wins, the others, and what follows from comparing them."""
+
+    name: str
+    entity: str
+    winner: Statement
+    others: tuple[Statement, ...]
+    why: str
+    stale: bool
+    conflict: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}[{self.entity}]" if self.entity else self.name
+
+    @property
+    def pointer(self) -> str:
+        """Where this field's value stands in the snapshot (RFC 6901)."""
+        return "/fields/" + self.key.replace("~", "~0").replace("/", "~1") + "/value"
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSummary:
+    """One accepted signal of the order. `late` marks an event that is older than one already seen from its system."""
+
+    signal_id: str
+    source: str
+    topic: str
+    occurred_at: datetime
+    received_at: datetime
+    observations: tuple[Observation, ...]
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderContext:
+    """Everything known about one order as of one moment."""
+
+    order_ref: str
+    as_of: datetime
+    fields: Mapping[str, ContextField]
+    signals: tuple[SignalSummary, ...]
+    related: tuple["RelatedOrder", ...] = ()
+    entities: Mapping[str, tuple[ContextField, ...]] = field(default_factory=dict)
+
+    def entities_of(self, name: str) -> tuple[ContextField, ...]:
+        """The field for every entity, the one that changed last first."""
+        return self.entities.get(name, ())
+
+    def current(self, name: str) -> ContextField | None:
+        """The field of the entity that changed last, or None when no system has said anything."""
+        found = self.entities.get(name, ())
+        return found[0] if found else None
+
+    def snapshot(self) -> dict[str, Any]:
+        """The immutable JSON form that goes with every decision."""
+        return {
+            "version": SNAPSHOT_VERSION,
+            "order_ref": self.order_ref,
+            "as_of": rfc3339(self.as_of),
+            "fields": {key: _plain_field(item, self.as_of) for key, item in sorted(self.fields.items())},
+            "signals": [
+                {
+                    "id": s.signal_id,
+                    "source": s.source,
+                    "topic": s.topic,
+                    "occurred_at": rfc3339(s.occurred_at),
+                    "received_at": rfc3339(s.received_at),
+                    "late": s.late,
+                }
+                for s in self.signals
+            ],
+            "related": [{"order_ref": r.order_ref, "placed_at": rfc3339(r.placed_at), "same": list(r.same)} for r in self.related],
+        }
+
+    def to_facts(self, derived: Mapping[str, FactValue | Unknown] | None = None) -> Facts:
+        """The customs desk: only catalogued fields pass, typed; what does not fit its type is unknown."""
+        by_name: dict[str, Fact] = {}
+        for name in self.entities:
+            declared = CATALOGUE.get(name)
+            current = self.current(name)
+            if declared is None or current is None or declared.writer is not Writer.RECORD:
+                continue
+            by_name[name] = Fact(
+                name=name,
+                value=_typed(current.winner.value, declared.type, declared.values),
+                source=current.winner.system,
+                observed_at=current.winner.observed_at,
+                stale=current.stale,
+                conflict=any(item.conflict for item in self.entities_of(name)),
+                untrusted=declared.untrusted,
+            )
+        for name, value in (derived or {}).items():
+            by_name[name] = Fact(name, value, "ordermend", self.as_of)
+        return Facts(self.order_ref, self.as_of, by_name)
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedOrder:
+    """Another order that shares something telling with this one. `same` names what: customer, lines, ship_to."""
+
+    order_ref: str
+    placed_at: datetime
+    same: tuple[str, ...]
+    cancelled: bool = False
+
+
+def build_context(
+    order_ref: str,
+    signals: Iterable[SignalSummary],
+    rules: SourceRules,
+    as_of: datetime,
+    related: Sequence[RelatedOrder] = (),
+) -> OrderContext:
+    """Fold the order's signals, in order of receipt, into its context. Signals from after `as_of` are left out."""
+    seen = tuple(s for s in signals if s.received_at <= as_of)
+    latest: dict[tuple[str, str, str], tuple[Observation, str]] = {}
+    newest_by_system: dict[tuple[str, str], datetime] = {}
+    summaries = []
+    for signal in seen:
+        mark = (signal.source, _subject(signal))
+        late = signal.occurred_at < newest_by_system.get(mark, signal.occurred_at)
+        newest_by_system[mark] = max(signal.occurred_at, newest_by_system.get(mark, signal.occurred_at))
+        summaries.append(_mark_late(signal) if late else signal)
+        for observation in signal.observations:
+            key = (observation.field, observation.entity, observation.system)
+            known = latest.get(key)
+            if known is None or observation.occurred_at >= known[0].occurred_at:
+                latest[key] = (observation, signal.signal_id)
+
+    statements: dict[tuple[str, str], list[Statement]] = defaultdict(list)
+    for (name, entity, system), (observation, signal_id) in latest.items():
+        statements[name, entity].append(
+            Statement(observation.value, system, observation.occurred_at, signal_id, observation.pointer)
+        )
+    fields = {}
+    entities: dict[str, list[ContextField]] = defaultdict(list)
+    for (name, entity), said in statements.items():
+        item = _weigh(name, entity, said, rules.for_field(name), as_of)
+        fields[item.key] = item
+        entities[name].append(item)
+    ordered = {
+        name: tuple(sorted(items, key=lambda f: (f.winner.observed_at, f.entity), reverse=True)) for name, items in entities.items()
+    }
+    return OrderContext(order_ref, as_of, fields, tuple(summaries), tuple(related), ordered)
+
+
+def _subject(signal: SignalSummary) -> str:
+    """What the signal speaks about: events are only late relative to others about the same thing."""
+    entities = {o.entity for o in signal.observations if o.entity}
+    return min(entities) if entities else ""
+
+
+def _mark_late(signal: SignalSummary) -> SignalSummary:
+    return SignalSummary(
+        signal.signal_id, signal.source, signal.topic, signal.occurred_at, signal.received_at, signal.observations, late=True
+    )
+
+
+def _weigh(name: str, entity: str, said: list[Statement], rule: SourceRule, as_of: datetime) -> ContextField:
+    """Choose the statement to believe: the system of record first, then whoever spoke last."""
+
+    def rank(statement: Statement) -> tuple[int, float]:
+        position = rule.record.index(statement.system) if statement.system in rule.record else len(rule.record)
+        return position, -statement.observed_at.timestamp()
+
+    winner, *others = sorted(said, key=rank)
+    if winner.system in rule.record:
+        why = f"{winner.system} is the system of record" if winner.system == rule.record[0] else f"{winner.system} is next in line"
+    else:
+        why = f"no system of record has spoken; {winner.system} spoke last"
+    believed = set(rule.record) | set(rule.peers)
+    conflict = winner.value is not None and any(
+        other.system in believed and other.value is not None and not same_value(other.value, winner.value) for other in others
+    )
+    stale = as_of - winner.observed_at > rule.stale_after
+    return ContextField(name, entity, winner, tuple(others), why, stale, conflict)
+
+
+def same_value(left: Any, right: Any) -> bool:
+    """Equal as JSON, with text compared without case or surrounding space."""
+    if isinstance(left, str) and isinstance(right, str):
+        return left.strip().casefold() == right.strip().casefold()
+    return bool(left == right)
+
+
+def _typed(value: Any, kind: ValueType, allowed: frozenset[str]) -> FactValue | Unknown:
+    """The value as its declared type; anything else is unknown."""
+    match kind, value:
+        case ValueType.BOOL, bool():
+            return value
+        case ValueType.INT, int() if not isinstance(value, bool):
+            return value
+        case ValueType.TEXT, str() if not allowed or value in allowed:
+            return value
+        case ValueType.MONEY, {"amount": int() as amount, "currency": str() as currency}:
+            try:
+                return Money(amount, currency)
+            except MoneyError:
+                return UNKNOWN
+        case ValueType.TIME, str():
+            return _moment(value)
+    return UNKNOWN
+
+
+def _moment(text: str) -> datetime | Unknown:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return UNKNOWN
+    return moment if moment.tzinfo else UNKNOWN
+
+
+def _plain_field(item: ContextField, as_of: datetime) -> dict[str, Any]:
+    return {
+        "value": item.winner.value,
+        "source": item.winner.system,
+        "observed_at": rfc3339(item.winner.observed_at),
+        "age_s": max(0, int((as_of - item.winner.observed_at).total_seconds())),
+        "signal": item.winner.signal_id,
+        "pointer": item.winner.pointer,
+        "why": item.why,
+        "stale": item.stale,
+        "conflict": item.conflict,
+        "others": [
+            {"value": o.value, "source": o.system, "observed_at": rfc3339(o.observed_at), "signal": o.signal_id}
+            for o in item.others
+        ],
+    }
