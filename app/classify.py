@@ -1,0 +1,76 @@
+"""What a classifier is asked and what it answers. It interprets; it decides nothing."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.context import OrderContext
+from app.detect import Detections
+from guardrails.facts import Facts
+from guardrails.proposal import Evidence, ProposedAction, Proposal
+from guardrails.taxonomy import Category, Team
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One order's state as a classifier sees it. `snapshot` is what evidence pointers point into."""
+
+    context: OrderContext
+    snapshot: dict[str, Any]
+    facts: Facts
+    detections: Detections
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCall:
+    """One conversation with a model, kept word for word. Tokens and price are None where the endpoint did not say."""
+
+    model: str
+    prompt_name: str
+    prompt_version: str
+    prompt_sha256: str
+    messages: tuple[dict[str, str], ...]
+    raw_answer: str | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    completion_tokens: int | None
+    attempts: int
+    latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """An interpretation. With `failure` set the classifier could not answer: the category is then `unknown`."""
+
+    summary: str
+    category: Category
+    owner: Team
+    confidence: int | None
+    evidence: tuple[Evidence, ...]
+    actions: tuple[ProposedAction, ...]
+    classifier: str
+    failure: str | None = None
+    untrusted_instructions: bool = False
+    call: ModelCall | None = None
+
+    def to_proposal(self) -> Proposal:
+        return Proposal(
+            category=self.category,
+            owner=self.owner,
+            confidence=self.confidence,
+            evidence=self.evidence,
+            actions=self.actions,
+            classifier=self.classifier,
+            failure=self.failure,
+            untrusted_instructions=self.untrusted_instructions,
+        )
+
+
+class Classifier(Protocol):
+    """`rules` needs no model; `llm` talks to any OpenAI-compatible endpoint."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def classify(self, question: Question) -> Diagnosis:
+        """Never raises for anything the model or its endpoint does: a failure is a Diagnosis that says so."""
+        ...

@@ -1,0 +1,51 @@
+"""The judgement itself: context in; facts, detections, diagnosis and ruling out. No database, no queue, no clock.
+
+The live pipeline and the eval suite both go through here, so what is measured is what runs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.checks import derive
+from app.classify import Classifier, Diagnosis, Question
+from app.context import OrderContext
+from app.detect import Detections, DetectorRules, detect
+from guardrails.facts import Fact, Facts
+from guardrails.gate import guard
+from guardrails.policy.load import Policy
+from guardrails.proposal import AGENT
+from guardrails.ruling import Ruling
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An order's facts and what the detectors see in them."""
+
+    context: OrderContext
+    snapshot: dict[str, Any]
+    facts: Facts
+    detections: Detections
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    sighting: Sighting
+    diagnosis: Diagnosis
+    ruling: Ruling
+
+
+def look(context: OrderContext, rules: DetectorRules) -> Sighting:
+    """Derive the checks, ask the detectors, and put what they saw among the facts."""
+    facts = context.to_facts(derive(context))
+    detections = detect(facts, rules)
+    detected = Fact("case.detected", frozenset(c.value for c in detections.categories), "ordermend", context.as_of)
+    facts = Facts(facts.order_ref, facts.as_of, {**facts.by_name, "case.detected": detected})
+    return Sighting(context, context.snapshot(), facts, detections)
+
+
+async def judge(sighting: Sighting, classifier: Classifier, policy: Policy) -> Judgement:
+    """Interpret, then rule. The classifier's answer is a wish; the ruling is what may happen."""
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+    diagnosis = await classifier.classify(question)
+    ruling = guard(sighting.facts, diagnosis.to_proposal(), policy, AGENT, sighting.snapshot)
+    return Judgement(sighting, diagnosis, ruling)
