@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from app.context import OrderContext
 from app.detect import Detections
 from guardrails.facts import Facts
-from guardrails.proposal import Evidence, ProposedAction, Proposal
+from guardrails.proposal import Evidence, Proposal, ProposedAction
 from guardrails.taxonomy import Category, Team
 
 

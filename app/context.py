@@ -6,13 +6,13 @@ repeated delivery never makes the picture older. Between systems the system of r
 
 import fnmatch
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from app.signals.shapes import Observation
-from guardrails.facts import UNKNOWN, Fact, Facts, FactValue, Unknown, rfc3339
+from guardrails.facts import UNKNOWN, Fact, Facts, FactValue, Unknown, canonical_json, rfc3339
 from guardrails.money import Money, MoneyError
 from guardrails.policy.catalogue import CATALOGUE, Writer
 from guardrails.policy.language import ValueType
@@ -29,6 +29,10 @@ class SourceRule:
     stale_after: timedelta
     peers: tuple[str, ...] = ()
     """Systems whose differing value is a conflict and not just a slow mirror."""
+    moves: bool = False
+    """The value changes as things go on: an older statement of another system is then only behind, no contradiction."""
+    newest: bool = False
+    """The systems of record are equals: whichever of them spoke last is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Statement:
     observed_at: datetime
     signal_id: str
     pointer: str
+    since: datetime
+    """Since when the system has said the same, without saying anything else in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,11 @@ class ContextField:
     @property
     def key(self) -> str:
         return f"{self.name}[{self.entity}]" if self.entity else self.name
+
+    @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Everything that is said of this field, the believed statement first."""
+        return (self.winner, *self.others)
 
     @property
     def pointer(self) -> str:
@@ -145,7 +156,9 @@ class OrderContext:
                 untrusted=declared.untrusted,
             )
         for name, value in (derived or {}).items():
-            by_name[name] = Fact(name, value, "ordermend", self.as_of)
+            declared = CATALOGUE.get(name)
+            clock = declared is not None and declared.writer is Writer.CLOCK
+            by_name[name] = Fact(name, value, "ordermend", self.as_of, clock=clock)
         return Facts(self.order_ref, self.as_of, by_name)
 
 
@@ -166,37 +179,89 @@ def build_context(
     as_of: datetime,
     related: Sequence[RelatedOrder] = (),
 ) -> OrderContext:
-    """Fold the order's signals, in order of receipt, into its context. Signals from after `as_of` are left out."""
-    seen = tuple(s for s in signals if s.received_at <= as_of)
-    latest: dict[tuple[str, str, str], tuple[Observation, str]] = {}
-    newest_by_system: dict[tuple[str, str], datetime] = {}
-    summaries = []
-    for signal in seen:
-        mark = (signal.source, _subject(signal))
-        late = signal.occurred_at < newest_by_system.get(mark, signal.occurred_at)
-        newest_by_system[mark] = max(signal.occurred_at, newest_by_system.get(mark, signal.occurred_at))
-        summaries.append(_mark_late(signal) if late else signal)
-        for observation in signal.observations:
-            key = (observation.field, observation.entity, observation.system)
-            known = latest.get(key)
-            if known is None or observation.occurred_at >= known[0].occurred_at:
-                latest[key] = (observation, signal.signal_id)
+    """Fold the order's signals, in order of receipt, into its context. Signals from after `as_of` are left out.
 
+    The fields depend on the events alone: received in any other order, or twice, they fold into the same fields.
+    """
+    seen = tuple(s for s in signals if s.received_at <= as_of)
     statements: dict[tuple[str, str], list[Statement]] = defaultdict(list)
-    for (name, entity, system), (observation, signal_id) in latest.items():
-        statements[name, entity].append(
-            Statement(observation.value, system, observation.occurred_at, signal_id, observation.pointer)
-        )
+    for (name, entity, system), said in _by_subject(seen).items():
+        statements[name, entity].append(_latest(system, said))
     fields = {}
     entities: dict[str, list[ContextField]] = defaultdict(list)
-    for (name, entity), said in statements.items():
-        item = _weigh(name, entity, said, rules.for_field(name), as_of)
+    for (name, entity), told in statements.items():
+        item = _weigh(name, entity, told, rules.for_field(name), as_of)
         fields[item.key] = item
         entities[name].append(item)
     ordered = {
         name: tuple(sorted(items, key=lambda f: (f.winner.observed_at, f.entity), reverse=True)) for name, items in entities.items()
     }
-    return OrderContext(order_ref, as_of, fields, tuple(summaries), tuple(related), ordered)
+    return OrderContext(order_ref, as_of, fields, _mark_late(seen), tuple(related), ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """One observation with the signal that brought it. `place` is its position in that signal: the later one corrects."""
+
+    observation: Observation
+    place: int
+    signal_id: str
+
+    @property
+    def order(self) -> tuple[datetime, int, str, str, str]:
+        """By event time. The rest only makes the fold independent of the order of receipt."""
+        told = self.observation
+        return told.occurred_at, self.place, canonical_json(told.value), told.pointer, self.signal_id
+
+
+def _by_subject(signals: Sequence[SignalSummary]) -> dict[tuple[str, str, str], list[_Said]]:
+    """All that each system says of each field of each entity."""
+    settle = _settler(signals)
+    found: dict[tuple[str, str, str], list[_Said]] = defaultdict(list)
+    for signal in signals:
+        for place, told in enumerate(signal.observations):
+            found[told.field, settle(told), told.system].append(_Said(told, place, signal.signal_id))
+    return found
+
+
+# Families in which a reading that names no entity is about the only one there is.
+_ONE_OF_A_KIND = frozenset(["payment", "tracking", "refund", "dispute"])
+
+
+def _settler(signals: Sequence[SignalSummary]) -> Callable[[Observation], str]:
+    """To which entity an observation belongs. "The payment succeeded" without an id means the one payment that its own system
+    has named, else the one that anybody has named; of several it stays without."""
+    named: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for signal in signals:
+        for told in signal.observations:
+            if told.entity and _family(told.field) in _ONE_OF_A_KIND:
+                named[_family(told.field), told.system].add(told.entity)
+                named[_family(told.field), ""].add(told.entity)
+
+    def settle(told: Observation) -> str:
+        if told.entity:
+            return told.entity
+        family = _family(told.field)
+        candidates = named.get((family, told.system)) or named.get((family, "")) or set()
+        return next(iter(candidates)) if len(candidates) == 1 else ""
+
+    return settle
+
+
+def _family(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _latest(system: str, said: list[_Said]) -> Statement:
+    """The newest statement by event time, and since when it has stood."""
+    said = sorted(said, key=lambda item: item.order)
+    last = said[-1].observation
+    since = last.occurred_at
+    for item in reversed(said):
+        if not same_value(item.observation.value, last.value):
+            break
+        since = item.observation.occurred_at
+    return Statement(last.value, system, last.occurred_at, said[-1].signal_id, last.pointer, since)
 
 
 def _subject(signal: SignalSummary) -> str:
@@ -205,30 +270,51 @@ def _subject(signal: SignalSummary) -> str:
     return min(entities) if entities else ""
 
 
-def _mark_late(signal: SignalSummary) -> SignalSummary:
-    return SignalSummary(
-        signal.signal_id, signal.source, signal.topic, signal.occurred_at, signal.received_at, signal.observations, late=True
-    )
+def _mark_late(signals: Sequence[SignalSummary]) -> tuple[SignalSummary, ...]:
+    """The signals, those marked that are older than one already seen from the same source about the same thing."""
+    newest: dict[tuple[str, str], datetime] = {}
+    marked = []
+    for signal in signals:
+        mark = (signal.source, _subject(signal))
+        marked.append(replace(signal, late=True) if signal.occurred_at < newest.get(mark, signal.occurred_at) else signal)
+        newest[mark] = max(signal.occurred_at, newest.get(mark, signal.occurred_at))
+    return tuple(marked)
 
 
 def _weigh(name: str, entity: str, said: list[Statement], rule: SourceRule, as_of: datetime) -> ContextField:
     """Choose the statement to believe: the system of record first, then whoever spoke last."""
 
-    def rank(statement: Statement) -> tuple[int, float]:
+    def rank(statement: Statement) -> tuple[int, float, str]:
         position = rule.record.index(statement.system) if statement.system in rule.record else len(rule.record)
-        return position, -statement.observed_at.timestamp()
+        if rule.newest:
+            position = 0 if statement.system in rule.record else 1
+        return position, -statement.observed_at.timestamp(), statement.system
 
     winner, *others = sorted(said, key=rank)
-    if winner.system in rule.record:
-        why = f"{winner.system} is the system of record" if winner.system == rule.record[0] else f"{winner.system} is next in line"
-    else:
-        why = f"no system of record has spoken; {winner.system} spoke last"
-    believed = set(rule.record) | set(rule.peers)
-    conflict = winner.value is not None and any(
-        other.system in believed and other.value is not None and not same_value(other.value, winner.value) for other in others
-    )
     stale = as_of - winner.observed_at > rule.stale_after
-    return ContextField(name, entity, winner, tuple(others), why, stale, conflict)
+    return ContextField(name, entity, winner, tuple(others), _why(winner, rule), stale, _conflicts(winner, others, rule))
+
+
+def _why(winner: Statement, rule: SourceRule) -> str:
+    if winner.system not in rule.record:
+        return f"no system of record has spoken; {winner.system} spoke last"
+    if rule.newest:
+        return f"{winner.system} spoke last of the systems of record"
+    return f"{winner.system} is the system of record" if winner.system == rule.record[0] else f"{winner.system} is next in line"
+
+
+def _conflicts(winner: Statement, others: Sequence[Statement], rule: SourceRule) -> bool:
+    """Another believed system holds a different value. Of what moves, only a later statement contradicts."""
+    if winner.value is None:
+        return False
+    believed = set(rule.record) | set(rule.peers)
+    return any(
+        other.system in believed
+        and other.value is not None
+        and not same_value(other.value, winner.value)
+        and (not rule.moves or other.observed_at > winner.observed_at)
+        for other in others
+    )
 
 
 def same_value(left: Any, right: Any) -> bool:
@@ -270,6 +356,7 @@ def _plain_field(item: ContextField, as_of: datetime) -> dict[str, Any]:
         "value": item.winner.value,
         "source": item.winner.system,
         "observed_at": rfc3339(item.winner.observed_at),
+        "since": rfc3339(item.winner.since),
         "age_s": max(0, int((as_of - item.winner.observed_at).total_seconds())),
         "signal": item.winner.signal_id,
         "pointer": item.winner.pointer,

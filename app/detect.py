@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from guardrails.facts import Facts
 from guardrails.policy.language import Condition
@@ -19,6 +20,8 @@ class Detector:
     when: Condition
     because: str
     absence: bool = False
+    clears: bool = True
+    """The case heals by itself when this is certainly false again."""
     urgent: bool = False
     confidence: int = 0
     """How sure the rules classifier is when this one decides, in basis points."""
@@ -55,6 +58,12 @@ class DetectorRules:
 
     detectors: tuple[Detector, ...]
     explains: Mapping[Category, frozenset[Category]]
+    reopen_within: Mapping[Category, timedelta]
+    """A closed case that recurs within this time is re-opened; later, a new linked case opens. None listed: always new."""
+    duplicate_window: timedelta
+    """How far apart two orders may be placed and still be looked at as the same purchase."""
+    look_every: timedelta
+    """How often an order on which an absence may still show is looked at though nothing arrives."""
 
 
 def detect(facts: Facts, rules: DetectorRules) -> Detections:

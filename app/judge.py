@@ -3,7 +3,7 @@
 The live pipeline and the eval suite both go through here, so what is measured is what runs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.checks import derive
@@ -15,6 +15,7 @@ from guardrails.gate import guard
 from guardrails.policy.load import Policy
 from guardrails.proposal import AGENT
 from guardrails.ruling import Ruling
+from guardrails.taxonomy import Category
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +50,14 @@ async def judge(sighting: Sighting, classifier: Classifier, policy: Policy) -> J
     diagnosis = await classifier.classify(question)
     ruling = guard(sighting.facts, diagnosis.to_proposal(), policy, AGENT, sighting.snapshot)
     return Judgement(sighting, diagnosis, ruling)
+
+
+def about(sighting: Sighting, category: str, rules: DetectorRules) -> Sighting:
+    """The same facts seen for one case: only its cause, and the symptoms that this cause explains, are asked about.
+
+    A case that no detector set off (somebody reported it) is asked about everything."""
+    mine = {category, *(rules.explains.get(Category(category), frozenset()))}
+    found = tuple(d for d in sighting.detections.found if d.category in mine)
+    if not any(d.category == category for d in found):
+        return sighting
+    return replace(sighting, detections=Detections(found, sighting.detections.unknown))

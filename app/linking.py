@@ -37,7 +37,7 @@ def resolve(identifiers: Iterable[str], known: Mapping[str, frozenset[str]]) -> 
     own = sorted({order for i in ids if not is_shared(i) for order in known.get(i, ())})
     if own:
         return Link(tuple(own), merge=len(own) > 1, opens=False)
+    if any(names_an_order(i) for i in ids):
+        return Link((), merge=False, opens=True)  # a new order is not an old one because both hold the same SKU
     shared = sorted({order for i in ids if is_shared(i) for order in known.get(i, ())})
-    if shared:
-        return Link(tuple(shared), merge=False, opens=False)
-    return Link((), merge=False, opens=any(names_an_order(i) for i in ids))
+    return Link(tuple(shared), merge=False, opens=False)

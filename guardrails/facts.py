@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final
@@ -22,6 +22,12 @@ class Unknown(Enum):
 
 UNKNOWN: Final = Unknown.UNKNOWN
 
+CLOCK_SKEW: Final = timedelta(minutes=15)
+"""How far another system's clock may run ahead of ours before its times mean nothing."""
+
+COMPUTED: Final = "ordermend"
+"""The source of a fact that we computed from other facts."""
+
 FactValue = bool | int | str | Money | datetime | frozenset[str]
 
 
@@ -38,6 +44,8 @@ class Fact:
     """Two systems of record hold different values for this field right now."""
     untrusted: bool = False
     """Free text that somebody outside wrote: data, never a reason to act by itself."""
+    clock: bool = False
+    """Its value changes by the mere passing of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +62,25 @@ class Facts:
 
     def age(self, name: str) -> timedelta | Unknown:
         fact = self.by_name.get(name)
-        if fact is None or fact.observed_at is None or fact.value is UNKNOWN:
+        if fact is None or fact.observed_at is None or fact.value is UNKNOWN or fact.observed_at.tzinfo is None:
             return UNKNOWN
-        return max(self.as_of - fact.observed_at, timedelta(0))
+        age = self.as_of - fact.observed_at
+        return UNKNOWN if age < -CLOCK_SKEW else max(age, timedelta(0))
 
     def digest(self) -> str:
         """sha256 over names, values, sources and times: the same facts always have the same digest. `as_of` is left
-        out, so that the mere passing of time does not make an approval stale; staleness flags are part of it."""
-        return sha256_of({name: to_plain(fact) for name, fact in self.by_name.items()} | {"order_ref": self.order_ref})
+        out, so that the mere passing of time does not make an approval stale; staleness flags are part of it. For the same
+        reason a computed fact counts without its time, and a computed number (hours since something) not at all."""
+        counted = {name: _for_digest(fact) for name, fact in self.by_name.items() if not _ticks(fact)}
+        return sha256_of({"order_ref": self.order_ref, "facts": counted})
+
+
+def _ticks(fact: Fact) -> bool:
+    return fact.source == COMPUTED and type(fact.value) is int
+
+
+def _for_digest(fact: Fact) -> Any:
+    return to_plain(replace(fact, observed_at=None) if fact.source == COMPUTED else fact)
 
 
 def to_plain(value: Any) -> Any:

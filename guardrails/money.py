@@ -1,12 +1,14 @@
 """Exact money: integer minor units and an ISO 4217 code. JPY has no minor unit, KWD has three digits."""
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 
 _ZERO_DIGITS = frozenset(
     ["BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"]
 )
 _THREE_DIGITS = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
+# Plain ASCII digits only, and not enough of them to make arithmetic expensive: no exponents, no underscores, no NaN.
+_DECIMAL = re.compile(r"(?P<sign>-?)(?P<whole>[0-9]{1,30})(?:\.(?P<fraction>[0-9]{1,30}))?")
 
 
 class MoneyError(ValueError):
@@ -37,15 +39,18 @@ class Money:
     def from_decimal(cls, text: str, currency: str) -> "Money":
         """`("12.50", "USD")` is 1250 minor units. More digits than the currency has are refused unless they are zeros."""
         code = currency.upper()
-        try:
-            scaled = Decimal(text).scaleb(minor_digits(code))
-            whole = scaled.to_integral_value()
-        except (InvalidOperation, ValueError) as error:
-            raise MoneyError(f"{text!r} is not a decimal amount") from error
-        if not scaled.is_finite() or scaled != whole:
+        match = _DECIMAL.fullmatch(text)
+        if match is None:
+            raise MoneyError(f"{text!r} is not a decimal amount such as 12.50")
+        sign, whole, fraction = match["sign"], match["whole"], match["fraction"] or ""
+        digits = minor_digits(code)
+        if fraction[digits:].strip("0"):
             raise MoneyError(f"{text!r} has more digits than {code} has minor units")
-        return cls(int(whole), code)
+        amount = int(whole + fraction[:digits].ljust(digits, "0"))
+        return cls(-amount if sign else amount, code)
 
     def __str__(self) -> str:
         digits = minor_digits(self.currency)
-        return f"{Decimal(self.amount).scaleb(-digits):.{digits}f} {self.currency}"
+        whole, minor = divmod(abs(self.amount), 10**digits)
+        sign = "-" if self.amount < 0 else ""
+        return f"{sign}{whole}.{minor:0{digits}d} {self.currency}" if digits else f"{sign}{whole} {self.currency}"

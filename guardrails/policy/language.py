@@ -3,9 +3,12 @@
     order.total >= limit(high_value) and not (payment.status in ['succeeded', 'requires_capture'])
 
 Grammar: `and or not`, `== != < <= > >=`, `in`, `not in`, `+`, `limit(name)`, `age(field)`, `until(field)`,
-`freshness(kind)`; literals `'text'`, `12`, `500.00 USD`, `24h`, `true`, `false`. There are no loops, user functions,
-regular expressions, floats or clock. A field without a value makes a comparison UNKNOWN, never FALSE; so does comparing
-two currencies. `<=` between sets is inclusion.
+`freshness(kind)`, `known(field)`; literals `'text'`, `12`, `500.00 USD`, `24h`, `true`, `false`. There are no loops, user
+functions, regular expressions, floats or clock. A field without a value makes a comparison UNKNOWN, never FALSE; so does
+comparing two currencies. `<=` between sets is inclusion; `'x' in field` asks a set field for a member.
+
+`known(field)` is TRUE when a value was stated, FALSE when nobody has said anything, and UNKNOWN when a system answered and
+the answer was empty or unreadable.
 
 Closures are the reference evaluator: each node becomes one function of the facts.
 """
@@ -21,6 +24,9 @@ from typing import Any, NamedTuple, TypeVar
 from guardrails.facts import UNKNOWN, Facts, Unknown
 from guardrails.money import Money, MoneyError
 from guardrails.taxonomy import Truth
+
+_LONGEST = 2_000
+"""Characters in one condition. Nesting costs stack, at load and at every ruling."""
 
 
 class ValueType(StrEnum):
@@ -79,8 +85,13 @@ class Condition:
 
 def compile_condition(text: str, scope: Scope) -> Condition:
     """Parse, type-check and compile one line. Raises ConditionError with the column of the first mistake."""
+    if len(text) > _LONGEST:
+        raise ConditionError(text, _LONGEST, f"a condition is one line of at most {_LONGEST} characters")
     parser = _Parser(text, scope)
-    node = parser.condition()
+    try:
+        node = parser.condition()
+    except RecursionError as error:
+        raise ConditionError(text, 1, "the condition is nested too deeply") from error
     return Condition(text, node, frozenset(parser.used_fields), frozenset(parser.used_limits))
 
 
@@ -112,6 +123,7 @@ _TOKENS = re.compile(
       | (?P<name>[A-Za-z_][A-Za-z0-9_.]*)""",
     re.VERBOSE,
 )
+_FUNCTIONS = ("limit", "age", "until", "freshness", "known")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
@@ -184,6 +196,8 @@ class _Parser:
     def _comparison(self) -> Callable[[Facts], Truth]:
         if self._peek().text == "(" and (grouped := self._group()) is not None:
             return grouped
+        if self._peek().text == "known" and self.tokens[self.at + 1].text == "(":
+            return self._known()
         left = self._sum()
         token = self._peek()
         if token.text in _COMPARE:
@@ -198,6 +212,15 @@ class _Parser:
         if left.type is ValueType.BOOL:
             return _truth_of(left.read)
         raise self._error(f"a {left.type} alone is not a condition; compare it with something", token)
+
+    def _known(self) -> Callable[[Facts], Truth]:
+        self.at += 2
+        name = self._peek()
+        self.at += 1
+        if name.kind != "name" or not self._take("op", ")"):
+            raise self._error("known() takes one field", name)
+        self._field(name)
+        return _known(name.text)
 
     def _group(self) -> Callable[[Facts], Truth] | None:
         """`( condition )`; None where the parenthesis belongs to a sum instead."""
@@ -246,6 +269,8 @@ class _Parser:
         raise self._error("a field or a value is missing here", token)
 
     def _call(self, name: _Token) -> _Term:
+        if name.text not in _FUNCTIONS:
+            raise self._error(f"there is no function {name.text}()", name, _suggest(name.text, _FUNCTIONS))
         self.at += 1
         argument = self._peek()
         self.at += 1
@@ -266,8 +291,7 @@ class _Parser:
                 if self._field(argument).type is not ValueType.TIME:
                     raise self._error(f"until() takes a time, and {argument.text} is none", argument)
                 return _Term(ValueType.DURATION, _until(argument.text), name.column)
-        hint = _suggest(name.text, ("limit", "age", "until", "freshness"))
-        raise self._error(f"there is no function {name.text}()", name, hint)
+        raise self._error(f"{name.text}() is a condition of its own and no value", name)
 
     def _field(self, token: _Token) -> _Term:
         declared = _lookup(self, self.scope.fields, token, "field")
@@ -296,8 +320,10 @@ class _Parser:
 
     def _membership(self, left: _Term) -> Callable[[Facts], Truth]:
         opening = self._peek()
+        if opening.kind == "name":
+            return self._member_of_field(left)
         if not self._take("op", "["):
-            raise self._error("`in` takes a list such as ['a', 'b']", opening)
+            raise self._error("`in` takes a list such as ['a', 'b'], or a set field", opening)
         items = []
         while not self._take("op", "]"):
             item = self._term()
@@ -308,6 +334,13 @@ class _Parser:
             if not self._take("op", ",") and self._peek().text != "]":
                 raise self._error("',' or ']' is missing", self._peek())
         return _membership(left.read, tuple(items))
+
+    def _member_of_field(self, left: _Term) -> Callable[[Facts], Truth]:
+        token = self._peek()
+        right = self._term()
+        if right.type is not ValueType.SET or left.type is not ValueType.TEXT:
+            raise self._error("`in` takes a list such as ['a', 'b'], or a set field after a text", token)
+        return _member(left.read, right.read)
 
     # --- small tools of the parser ---
 
@@ -342,6 +375,15 @@ def _literal(kind: ValueType, value: Any, column: int) -> _Term:
     return _Term(kind, lambda _facts: value, column, literal=value)
 
 
+def _comparable(value: Any) -> Any:
+    """A text enum compares as its text; a time without zone is no time at all."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return UNKNOWN
+    return value
+
+
 def _and(left: Callable[[Facts], Truth], right: Callable[[Facts], Truth]) -> Callable[[Facts], Truth]:
     return lambda facts: min(left(facts), right(facts))
 
@@ -357,23 +399,37 @@ def _not(inner: Callable[[Facts], Truth]) -> Callable[[Facts], Truth]:
 def _truth_of(read: _Evaluate) -> Callable[[Facts], Truth]:
     def evaluate(facts: Facts) -> Truth:
         value = read(facts)
-        return Truth.UNKNOWN if not isinstance(value, bool) else (Truth.TRUE if value else Truth.FALSE)
+        return Truth.UNKNOWN if type(value) is not bool else (Truth.TRUE if value else Truth.FALSE)
 
     return evaluate
 
 
+_PYTHON_TYPE: Mapping[ValueType, type] = {
+    ValueType.BOOL: bool,
+    ValueType.INT: int,
+    ValueType.TEXT: str,
+    ValueType.MONEY: int,
+    ValueType.TIME: datetime,
+    ValueType.DURATION: timedelta,
+    ValueType.SET: frozenset,
+}
+"""What a value of each type is by the time it is compared; money of one currency has become its minor units."""
+
+
 def _comparison(left: _Term, compare: Callable[[Any, Any], bool], right: _Term) -> Callable[[Facts], Truth]:
+    kind, is_money = _PYTHON_TYPE[left.type], left.type is ValueType.MONEY
+
     def evaluate(facts: Facts) -> Truth:
-        a, b = left.read(facts), right.read(facts)
+        a, b = _comparable(left.read(facts)), _comparable(right.read(facts))
         if left.limit is not None and isinstance(b, Money):
             a = left.limit.get(b.currency, UNKNOWN)
         if right.limit is not None and isinstance(a, Money):
             b = right.limit.get(a.currency, UNKNOWN)
-        if isinstance(a, Money) and isinstance(b, Money):
-            if a.currency != b.currency:
+        if is_money:
+            if not isinstance(a, Money) or not isinstance(b, Money) or a.currency != b.currency:
                 return Truth.UNKNOWN
             a, b = a.amount, b.amount
-        if isinstance(a, Unknown) or isinstance(b, Unknown) or type(a) is not type(b):
+        if isinstance(a, Unknown) or isinstance(b, Unknown) or type(a) is not type(b) or type(a) is not kind:
             return Truth.UNKNOWN
         return Truth.TRUE if compare(a, b) else Truth.FALSE
 
@@ -382,10 +438,33 @@ def _comparison(left: _Term, compare: Callable[[Any, Any], bool], right: _Term) 
 
 def _membership(read: _Evaluate, items: tuple[Any, ...]) -> Callable[[Facts], Truth]:
     def evaluate(facts: Facts) -> Truth:
-        value = read(facts)
-        if isinstance(value, Unknown):
+        value = _comparable(read(facts))
+        if not items:
+            return Truth.FALSE
+        if isinstance(value, Unknown) or type(value) is not type(items[0]):
             return Truth.UNKNOWN
-        return Truth.TRUE if any(type(item) is type(value) and item == value for item in items) else Truth.FALSE
+        if isinstance(value, Money) and any(item.currency != value.currency for item in items):
+            return Truth.TRUE if value in items else Truth.UNKNOWN
+        return Truth.TRUE if value in items else Truth.FALSE
+
+    return evaluate
+
+
+def _member(read: _Evaluate, read_set: _Evaluate) -> Callable[[Facts], Truth]:
+    def evaluate(facts: Facts) -> Truth:
+        value, members = _comparable(read(facts)), read_set(facts)
+        if not isinstance(value, str) or not isinstance(members, frozenset):
+            return Truth.UNKNOWN
+        return Truth.TRUE if value in members else Truth.FALSE
+
+    return evaluate
+
+
+def _known(name: str) -> Callable[[Facts], Truth]:
+    def evaluate(facts: Facts) -> Truth:
+        if name not in facts.by_name:
+            return Truth.FALSE
+        return Truth.UNKNOWN if isinstance(facts.get(name), Unknown) else Truth.TRUE
 
     return evaluate
 
@@ -397,6 +476,8 @@ def _add(left: _Evaluate, right: _Evaluate) -> _Evaluate:
             return UNKNOWN
         if isinstance(a, Money) and isinstance(b, Money):
             return Money(a.amount + b.amount, a.currency) if a.currency == b.currency else UNKNOWN
+        if type(a) is not type(b) or type(a) not in (int, timedelta):
+            return UNKNOWN
         return a + b
 
     return evaluate
@@ -409,6 +490,6 @@ def _age(name: str) -> _Evaluate:
 def _until(name: str) -> _Evaluate:
     def evaluate(facts: Facts) -> timedelta | Unknown:
         moment = facts.get(name)
-        return moment - facts.as_of if isinstance(moment, datetime) else UNKNOWN
+        return moment - facts.as_of if isinstance(moment, datetime) and moment.tzinfo is not None else UNKNOWN
 
     return evaluate

@@ -1,0 +1,77 @@
+"""Asking the classifier, and remembering: a question that was answered is never paid for twice."""
+
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.classify import Diagnosis, ModelCall, Question
+from app.database import write
+from app.judge import Sighting
+from app.tables import Case, ModelAnswer
+from app.world import World
+from guardrails.facts import sha256_of, to_plain
+from guardrails.proposal import Evidence, ProposedAction
+from guardrails.taxonomy import Action, Category, Team
+
+FREE = "rules"
+
+
+async def ask(world: World, case: Case, sighting: Sighting) -> Diagnosis:
+    """The classifier's answer about this case. A failure is not remembered, so that it is asked again next time."""
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+    if world.classifier.name == FREE:
+        return await world.classifier.classify(question)
+    key = question_key(world.classifier.name, question)
+    async with write(world.database.sessions) as session:
+        known = (await session.execute(select(ModelAnswer).where(ModelAnswer.question_sha256 == key))).scalar_one_or_none()
+        if known is not None and known.diagnosis is not None:
+            return revive(known.diagnosis)
+        asked = {"question_sha256": key, "case_id": case.id, "asked_at": world.clock()}
+        await session.execute(insert(ModelAnswer).values(asked).on_conflict_do_nothing())
+    diagnosis = await world.classifier.classify(question)
+    if diagnosis.failure is None:
+        async with write(world.database.sessions) as session:
+            answered = {"answered_at": world.clock(), "diagnosis": plain_diagnosis(diagnosis)}
+            await session.execute(update(ModelAnswer).where(ModelAnswer.question_sha256 == key).values(answered))
+    return diagnosis
+
+
+def question_key(classifier: str, question: Question) -> str:
+    """sha256 over what the classifier is shown, without the time of asking."""
+    fields = {key: {n: v for n, v in item.items() if n != "age_s"} for key, item in question.snapshot["fields"].items()}
+    detections = [[d.detector, d.category] for d in question.detections.found]
+    return sha256_of({"classifier": classifier, "order": question.context.order_ref, "fields": fields, "detections": detections})
+
+
+def plain_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:
+    """The stored form; `revive` reads it back."""
+    call = diagnosis.call
+    return {
+        "summary": diagnosis.summary,
+        "category": diagnosis.category.value,
+        "owner": diagnosis.owner.value,
+        "confidence": diagnosis.confidence,
+        "evidence": [{"pointer": e.pointer, "quote": e.quote} for e in diagnosis.evidence],
+        "actions": [{"action": a.action.value, "arguments": to_plain(a.arguments)} for a in diagnosis.actions],
+        "classifier": diagnosis.classifier,
+        "failure": diagnosis.failure,
+        "untrusted_instructions": diagnosis.untrusted_instructions,
+        "call": None if call is None else {name: to_plain(getattr(call, name)) for name in call.__slots__},
+    }
+
+
+def revive(stored: dict[str, Any]) -> Diagnosis:
+    call = stored["call"]
+    return Diagnosis(
+        summary=stored["summary"],
+        category=Category(stored["category"]),
+        owner=Team(stored["owner"]),
+        confidence=stored["confidence"],
+        evidence=tuple(Evidence(e["pointer"], e["quote"]) for e in stored["evidence"]),
+        actions=tuple(ProposedAction(Action(a["action"]), a["arguments"]) for a in stored["actions"]),
+        classifier=stored["classifier"],
+        failure=stored["failure"],
+        untrusted_instructions=stored["untrusted_instructions"],
+        call=None if call is None else ModelCall(**{**call, "messages": tuple(call["messages"])}),
+    )

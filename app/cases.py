@@ -1,0 +1,218 @@
+"""What the detectors saw becomes cases: many signals, one open case per order and cause."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import store
+from app.config_files import Owners
+from app.database import write
+from app.detect import Detection, Detections, DetectorRules
+from app.ids import new_id
+from app.judge import Sighting
+from app.tables import CLOSED, Case, CaseState, Order
+from app.trail import Entry, Event, append
+from app.world import World
+from guardrails.facts import Facts, sha256_of, to_plain
+from guardrails.taxonomy import Category, Team
+
+REPORTED = "reported"
+"""The detector of a case that a person or a script reported: nothing clears it by itself."""
+ACTOR = "detectors"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A root detection and the symptoms that it explains."""
+
+    category: Category
+    detections: tuple[Detection, ...]
+
+    @property
+    def detectors(self) -> list[str]:
+        return [d.detector for d in self.detections]
+
+    @property
+    def urgent(self) -> bool:
+        return any(d.urgent for d in self.detections)
+
+    def signature(self, facts: Facts) -> str:
+        """What set it off: detectors and their facts' values. Unchanged means that nothing new was learnt."""
+        names = sorted({name for d in self.detections for name in d.fields if not facts.by_name[name].clock})
+        return sha256_of({"detectors": sorted(self.detectors), "facts": {n: to_plain(facts.get(n)) for n in names}})
+
+
+def causes(detections: Detections, rules: DetectorRules) -> tuple[Cause, ...]:
+    """Group what fired: the most specific cause first, each symptom with the cause that explains it."""
+    groups: dict[Category, list[Detection]] = {}
+    for detection in detections.found:
+        root = next((c for c in groups if c is detection.category or detection.category in rules.explains.get(c, ())), None)
+        groups.setdefault(root or detection.category, []).append(detection)
+    return tuple(Cause(category, tuple(found)) for category, found in groups.items())
+
+
+async def settle_cases(world: World, order_id: str, sighting: Sighting, started_at: datetime) -> list[str]:
+    """Open, extend, re-open and clear the order's cases. The ids of those that need a judgement.
+
+    `started_at` is when the look began: signals that join later make another look due."""
+    now = sighting.context.as_of
+    async with write(world.database.sessions) as session:
+        existing = await store.cases_of(session, order_id)
+        entries: list[Entry] = []
+        matched: set[str] = set()
+        for cause in causes(sighting.detections, world.detectors):
+            case = await _case_for(session, world, order_id, sighting, cause, existing, entries)
+            if case is not None:
+                matched.add(case.id)
+        for case in existing:
+            if case.id not in matched and _healed(case, sighting, world.detectors):
+                entries += _clear(case, now)
+        await session.execute(
+            update(Order).where(Order.id == order_id).values(looked_at=started_at, next_look_at=_next_look(sighting, world, now))
+        )
+        await session.flush()
+        await append(session, now, entries)
+        open_cases = await store.cases_of(session, order_id)
+        return [case.id for case in open_cases if case.state not in CLOSED]
+
+
+async def _case_for(
+    session: AsyncSession,
+    world: World,
+    order_id: str,
+    sighting: Sighting,
+    cause: Cause,
+    existing: Sequence[Case],
+    entries: list[Entry],
+) -> Case | None:
+    """The case that this cause belongs to; None when a person has already dealt with exactly this."""
+    now, signature = sighting.context.as_of, cause.signature(sighting.facts)
+    symptoms = world.detectors.explains.get(cause.category, frozenset())
+    opened = [c for c in existing if c.state not in CLOSED]
+    current = next((c for c in opened if c.detected_category == cause.category), None)
+    if current is None:
+        joins = {*symptoms, Category.UNKNOWN}
+        current = next((c for c in opened if c.detected_category in joins), None)
+    if current is not None:
+        _extend(current, order_id, cause, signature, now, entries)
+        return current
+    last = max(
+        (c for c in existing if c.detected_category == cause.category), key=lambda c: c.closed_at or c.opened_at, default=None
+    )
+    if last is not None and last.signature == signature:
+        return None
+    window = world.detectors.reopen_within.get(cause.category)
+    if last is not None and last.closed_at is not None and window is not None and now - last.closed_at <= window:
+        _reopen(last, cause, signature, now, entries)
+        return last
+    case = new_case(
+        order_id, sighting.context.order_ref, cause.category, cause.detectors, signature, cause.urgent, world.owners, now
+    )
+    case.summary = cause.detections[0].sentence
+    case.follows_case = last.id if last is not None else None
+    session.add(case)
+    entries.append(_entry(Event.CASE_OPENED, case, {"detectors": cause.detectors, "follows_case": case.follows_case}))
+    return case
+
+
+def new_case(
+    order_id: str,
+    order_ref: str,
+    category: Category,
+    detectors: list[str],
+    signature: str,
+    urgent: bool,
+    owners: Owners,
+    now: datetime,
+) -> Case:
+    """A case row that waits for its first judgement."""
+    owner: Team = owners.owner_of(category)
+    return Case(
+        id=new_id("case", now),
+        order_id=order_id,
+        order_ref=order_ref,
+        fingerprint=f"{order_id}:{category}",
+        detected_category=category.value,
+        detectors=detectors,
+        category=category.value,
+        owner=owner.value,
+        state=CaseState.JUDGING.value,
+        urgent=urgent,
+        summary="",
+        sentence="Waiting for its first judgement.",
+        mandatory=[],
+        signature=signature,
+        episode=1,
+        version=1,
+        recurrence=0,
+        opened_at=now,
+        changed_at=now,
+        due_at=owners.due_at(category, urgent, now),
+    )
+
+
+def _extend(case: Case, order_id: str, cause: Cause, signature: str, now: datetime, entries: list[Entry]) -> None:
+    """The same exception, said again or better understood: a symptom's case takes its cause's name."""
+    if case.signature == signature:
+        return
+    was = case.detected_category
+    case.detected_category = cause.category.value
+    case.fingerprint = f"{order_id}:{cause.category}"
+    case.detectors = cause.detectors
+    case.signature = signature
+    case.urgent = case.urgent or cause.urgent
+    case.recurrence += 1
+    _judge_again(case, now)
+    entries.append(_entry(Event.CASE_EXTENDED, case, {"detectors": cause.detectors, "was": was, "recurrence": case.recurrence}))
+
+
+def _reopen(case: Case, cause: Cause, signature: str, now: datetime, entries: list[Entry]) -> None:
+    case.detectors, case.signature = cause.detectors, signature
+    case.closed_at, case.closed_because = None, None
+    case.recurrence += 1
+    case.episode += 1
+    _judge_again(case, now)
+    entries.append(_entry(Event.CASE_REOPENED, case, {"detectors": cause.detectors, "recurrence": case.recurrence}))
+
+
+def _judge_again(case: Case, now: datetime) -> None:
+    case.state = CaseState.JUDGING.value
+    case.version += 1
+    case.changed_at = now
+
+
+def _healed(case: Case, sighting: Sighting, rules: DetectorRules) -> bool:
+    """True when everything that had set it off is certainly false now. Unknown is not false."""
+    by_id = {d.id: d for d in rules.detectors}
+    fired = {d.detector for d in sighting.detections.found}
+    unsure = set(sighting.detections.unknown)
+    return all(d in by_id and by_id[d].clears and d not in fired and d not in unsure for d in case.detectors)
+
+
+def _clear(case: Case, now: datetime) -> list[Entry]:
+    """Close what healed. A case that a person had closed only forgets its signature: the same thing again is news then."""
+    case.signature = ""
+    if case.state in CLOSED:
+        return []
+    case.state = CaseState.CLEARED.value
+    case.closed_at, case.changed_at = now, now
+    case.closed_because = "The source recovered: " + ", ".join(case.detectors) + " no longer applies."
+    case.version += 1
+    case.holder, case.held_until = None, None
+    return [_entry(Event.CASE_CLEARED, case, {"detectors": case.detectors, "why": case.closed_because})]
+
+
+def _next_look(sighting: Sighting, world: World, now: datetime) -> datetime | None:
+    """When to look again though nothing arrives: while an absence detector cannot fire yet but still may."""
+    fired = {d.detector for d in sighting.detections.found}
+    waiting = any(d.absence and d.id not in fired for d in world.detectors.detectors)
+    done = sighting.facts.get("order.fulfillment_status") == "fulfilled" and sighting.facts.get("check.delivered") is True
+    return now + world.detectors.look_every if waiting and not done else None
+
+
+def _entry(event: Event, case: Case, body: dict[str, object]) -> Entry:
+    told = {"category": case.detected_category, "version": case.version, **body}
+    return Entry(event, ACTOR, told, case_id=case.id, order_id=case.order_id)

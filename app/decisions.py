@@ -1,0 +1,212 @@
+"""Recording judgements: one immutable decision row, the case it moves, and the intents of what it allows."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import store
+from app.answers import plain_diagnosis
+from app.cases import REPORTED, new_case
+from app.classify import Diagnosis
+from app.database import write
+from app.ids import new_id
+from app.judge import Sighting
+from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order
+from app.trail import Entry, Event, append
+from app.world import World
+from guardrails.facts import sha256_of, to_plain
+from guardrails.proposal import AGENT, ProposedAction
+from guardrails.ruling import Ruling
+from guardrails.taxonomy import Category, Verdict
+
+_STATE = {Verdict.AUTOMATE: CaseState.AUTOMATED, Verdict.REVIEW: CaseState.REVIEW, Verdict.BLOCK: CaseState.BLOCKED}
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """`allowed` are the ids of the actions that may run now; empty when the case was closed meanwhile."""
+
+    decision_id: str | None
+    allowed: tuple[str, ...]
+
+
+async def case_to_judge(world: World, case_id: str) -> Case | None:
+    """The case, unless it is closed, or a person's approval is being carried out on it."""
+    async with world.database.sessions() as session:
+        case = await store.get_case(session, case_id)
+    return None if case.state in (*CLOSED, CaseState.ACTING) else case
+
+
+async def already_judged(world: World, case: Case, sighting: Sighting) -> bool:
+    """True when its newest decision rests on these facts and this policy, and nobody asked for another."""
+    if case.state == CaseState.JUDGING or case.decision_id is None:
+        return False
+    async with world.database.sessions() as session:
+        decision = await store.get_decision(session, case.decision_id)
+    same_facts = decision.facts_sha256 == sighting.facts.digest()
+    return same_facts and decision.policy_sha256 == world.policy.sha256 and decision.diagnosis["failure"] is None
+
+
+async def record(world: World, case: Case, sighting: Sighting, diagnosis: Diagnosis, ruling: Ruling) -> Recorded:
+    """Write the decision and what follows from it in one transaction."""
+    now = world.clock()
+    async with write(world.database.sessions) as session:
+        row = await store.get_case(session, case.id, lock=True)
+        if row.state in (*CLOSED, CaseState.ACTING):
+            return Recorded(None, ())
+        decision = _decision(row, sighting, diagnosis, ruling, now)
+        session.add(decision)
+        await session.flush()
+        _move(row, world, decision, diagnosis, ruling, now)
+        entries = [Entry(Event.DECISION_MADE, AGENT.id, trail_body(decision), row.id, row.order_id)]
+        permitted = [item.action for item in ruling.actions if item.verdict is Verdict.AUTOMATE]
+        allowed = await intend(session, row, decision, permitted, f"episode:{row.episode}", AGENT.id, (), now, entries)
+        await append(session, now, entries)
+        return Recorded(decision.id, tuple(allowed))
+
+
+async def intend(
+    session: AsyncSession,
+    case: Case,
+    decision: Decision,
+    actions: Sequence[ProposedAction],
+    sequence: str,
+    requested_by: str,
+    approved_by: Sequence[str],
+    now: datetime,
+    entries: list[Entry],
+) -> list[str]:
+    """Intent rows for the actions; the ids of those that are to run.
+
+    The idempotency key holds case, action, arguments and `sequence`: judging a case again does not repeat what was done, and
+    two approvals of equal refunds are two refunds. What was refused or certainly failed may be intended anew."""
+    ids = []
+    for action in actions:
+        key = sha256_of([case.id, action.action.value, action.digest(), sequence])
+        fresh = {
+            "decision_id": decision.id,
+            "state": ActionState.INTENDED.value,
+            "facts_sha256": decision.facts_sha256,
+            "policy_sha256": decision.policy_sha256,
+            "created_at": now,
+        }
+        row = insert(ActionRow).values(
+            id=new_id("act", now),
+            case_id=case.id,
+            action=action.action.value,
+            arguments=to_plain(action.arguments),
+            digest=action.digest(),
+            idempotency_key=key,
+            requested_by=requested_by,
+            approved_by=list(approved_by),
+            **fresh,
+        )
+        again = ActionRow.state.in_((ActionState.REFUSED.value, ActionState.FAILED.value))
+        upsert = row.on_conflict_do_update(index_elements=["idempotency_key"], set_=fresh, where=again).returning(ActionRow.id)
+        action_id = (await session.execute(upsert)).scalar_one_or_none()
+        if action_id is not None:
+            ids.append(action_id)
+            body = {"action_id": action_id, "action": action.action.value, "arguments": to_plain(action.arguments), "key": key}
+            told = body | {"decision_id": decision.id, "approved_by": list(approved_by)}
+            entries.append(Entry(Event.ACTION_INTENDED, requested_by, told, case.id, case.order_id))
+    return ids
+
+
+def trail_body(decision: Decision) -> dict[str, Any]:
+    """All that is needed to rebuild the decision without any other table."""
+    return {
+        "decision_id": decision.id,
+        "verdict": decision.verdict,
+        "snapshot": decision.snapshot,
+        "facts": decision.facts,
+        "facts_sha256": decision.facts_sha256,
+        "diagnosis": decision.diagnosis,
+        "ruling": decision.ruling,
+        "policy_version": decision.policy_version,
+        "policy_sha256": decision.policy_sha256,
+    }
+
+
+def _decision(case: Case, sighting: Sighting, diagnosis: Diagnosis, ruling: Ruling, now: datetime) -> Decision:
+    return Decision(
+        id=new_id("dec", now),
+        case_id=case.id,
+        at=now,
+        verdict=ruling.verdict.value,
+        snapshot=sighting.snapshot,
+        facts={name: to_plain(fact) for name, fact in sighting.facts.by_name.items()},
+        facts_sha256=sighting.facts.digest(),
+        diagnosis=plain_diagnosis(diagnosis)
+        | {"detections": [d.detector for d in sighting.detections.found], "unseen": list(sighting.detections.unknown)},
+        ruling=plain_ruling(ruling),
+        policy_version=ruling.policy_version,
+        policy_sha256=ruling.policy_sha256,
+    )
+
+
+def plain_ruling(ruling: Ruling) -> dict[str, Any]:
+    """The ruling as JSON: dataclasses as objects, each action with its digest."""
+    plain: dict[str, Any] = to_plain(asdict(ruling))
+    for stored, item in zip(plain["actions"], ruling.actions, strict=True):
+        stored["digest"] = item.action.digest()
+    return plain
+
+
+def _move(case: Case, world: World, decision: Decision, diagnosis: Diagnosis, ruling: Ruling, now: datetime) -> None:
+    """The case shows its newest decision. What the model suggests as owner is only taken where the routing table agrees
+    that this team owns the category; otherwise the table decides and the suggestion stays in the decision."""
+    category = diagnosis.category if diagnosis.failure is None else Category(case.detected_category)
+    case.category = category.value
+    if case.assignee is None:
+        case.owner = world.owners.owner_of(category).value
+    case.verdict = ruling.verdict.value
+    case.state = _STATE[ruling.verdict].value
+    case.summary = diagnosis.summary
+    case.sentence = ruling.sentence
+    case.confidence = diagnosis.confidence
+    case.mandatory = [r.value for r in ruling.mandatory]
+    case.decision_id = decision.id
+    case.version += 1
+    case.changed_at = now
+
+
+async def give_up(world: World, order_id: str, error: Exception) -> None:
+    """Looking at this order keeps failing: a person must know. Its cases go to review; without one, a case is opened."""
+    now = world.clock()
+    why = f"Ordermend could not judge this order: {type(error).__name__}: {error}"[:500]
+    async with write(world.database.sessions) as session:
+        order = await store.get_order(session, order_id)
+        cases = [c for c in await store.cases_of(session, order_id) if c.state not in CLOSED]
+        entries = []
+        if not cases:
+            signature = sha256_of(why)
+            case = new_case(order_id, order.ref, Category.INTEGRATION_FAILURE, [REPORTED], signature, True, world.owners, now)
+            session.add(case)
+            cases = [case]
+            entries.append(Entry(Event.CASE_OPENED, "pipeline", {"category": case.category, "why": why}, case.id, order_id))
+        for case in cases:
+            if case.state == CaseState.JUDGING:
+                case.state, case.verdict, case.sentence = CaseState.REVIEW.value, Verdict.REVIEW.value, why
+                case.version += 1
+                case.changed_at = now
+        await session.execute(update(Order).where(Order.id == order_id).values(looked_at=now, failures=0))
+        await session.flush()
+        await append(session, now, entries)
+
+
+async def count_failure(world: World, order_id: str) -> int:
+    """One more failed look; how many in a row by now."""
+    async with write(world.database.sessions) as session:
+        counted = update(Order).where(Order.id == order_id).values(failures=Order.failures + 1).returning(Order.failures)
+        return (await session.execute(counted)).scalar_one_or_none() or 0
+
+
+async def judging_since(session: AsyncSession, older_than: datetime, limit: int) -> list[str]:
+    """Orders with a case that has waited for its judgement since before then: a nudge got lost or a worker died."""
+    query = select(Case.order_id).where(Case.state == CaseState.JUDGING, Case.changed_at < older_than).distinct().limit(limit)
+    return list((await session.execute(query)).scalars())

@@ -1,0 +1,33 @@
+"""The story, top to bottom: gather, detect, classify, guard, record; then act, or wait for a person or for evidence."""
+
+from app import act, answers, decisions, store
+from app.cases import settle_cases
+from app.judge import about, look
+from app.world import World
+from guardrails.gate import guard
+from guardrails.proposal import AGENT
+
+
+async def look_at(world: World, order_id: str) -> None:
+    """Look at one order: settle its cases, and judge those on which something new is known."""
+    started_at = world.clock()
+    context = await store.gather(world, order_id, started_at)
+    sighting = look(context, world.detectors)
+    for case_id in await settle_cases(world, order_id, sighting, started_at):
+        await triage(world, case_id)
+
+
+async def triage(world: World, case_id: str) -> None:
+    """Judge one case on fresh facts, unless it has been judged on just these. What the ruling allows is carried out."""
+    case = await decisions.case_to_judge(world, case_id)
+    if case is None:
+        return
+    context = await store.gather(world, case.order_id, world.clock())
+    sighting = about(look(context, world.detectors), case.detected_category, world.detectors)
+    if await decisions.already_judged(world, case, sighting):
+        return
+    diagnosis = await answers.ask(world, case, sighting)
+    ruling = guard(sighting.facts, diagnosis.to_proposal(), world.policy, AGENT, sighting.snapshot)
+    decision = await decisions.record(world, case, sighting, diagnosis, ruling)
+    for action_id in decision.allowed:
+        await act.carry_out(world, action_id)

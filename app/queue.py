@@ -1,0 +1,135 @@
+"""The queue only nudges. Jobs carry ids; losing one is harmless, because the sweep finds every piece of work by itself."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import procrastinate
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+
+from app import act, decisions, pipeline, reader, store
+from app.database import CONNECTION_FAILURES
+from app.world import World
+
+log = logging.getLogger("ordermend.queue")
+
+READ_SIGNALS, LOOK, ACT = "read_signals", "look", "act"
+LOOK_MAX_FAILURES = 5
+LOST_AFTER = timedelta(seconds=15)
+SWEEP_LIMIT = 500
+
+
+def open_queue(database_url: str, pool_size: int) -> procrastinate.App:
+    connector = procrastinate.PsycopgConnector(conninfo=database_url, min_size=1, max_size=pool_size)
+    return procrastinate.App(connector=connector)
+
+
+async def ensure_schema(queue: procrastinate.App) -> None:
+    """The queue's own tables, made by its library on first use."""
+    found = await queue.connector.execute_query_one_async("SELECT to_regclass('procrastinate_jobs') IS NOT NULL AS there")
+    if not found["there"]:
+        await queue.schema_manager.apply_schema_async()
+
+
+def nudger(queue: procrastinate.App) -> Callable[[str, str], Awaitable[None]]:
+    """Ask for a job unless the same one already waits."""
+
+    async def nudge(job: str, about: str) -> None:
+        key = f"{job}:{about}"
+        try:
+            await queue.configure_task(job, lock=key, queueing_lock=key).defer_async(about=about)
+        except AlreadyEnqueued:
+            return
+        except (ConnectorException, *CONNECTION_FAILURES):
+            log.warning("nudge lost, the sweep will find the work: %s", job)
+
+    return nudge
+
+
+def register(queue: procrastinate.App, world: World) -> None:
+    """Bind the jobs to this world."""
+
+    @queue.task(name=READ_SIGNALS)
+    async def read_signals(about: str) -> None:
+        for order_id in await reader.read_signals(world):
+            await world.nudge(LOOK, order_id)
+
+    @queue.task(name=LOOK)
+    async def look(about: str) -> None:
+        await look_safely(world, about)
+
+    @queue.task(name=ACT)
+    async def carry_out(about: str) -> None:
+        await act.carry_out(world, about)
+
+
+async def look_safely(world: World, order_id: str) -> None:
+    """Look at the order; when that keeps failing, put it before a person instead of trying for ever."""
+    try:
+        await pipeline.look_at(world, order_id)
+    except CONNECTION_FAILURES:
+        raise
+    except Exception as error:
+        log.exception("looking at %s failed", order_id)
+        if await decisions.count_failure(world, order_id) >= LOOK_MAX_FAILURES:
+            await decisions.give_up(world, order_id, error)
+
+
+async def sweep(world: World) -> None:
+    """Find work that nobody was told of: unread signals, orders due for a look, lost judgements, unfinished actions."""
+    now = world.clock()
+    async with world.database.sessions() as session:
+        unread = await reader.waiting(session)
+        due = list((await session.execute(store.orders_due(now, SWEEP_LIMIT))).scalars())
+        lost = await decisions.judging_since(session, now - LOST_AFTER, SWEEP_LIMIT)
+        unfinished = list((await session.execute(store.live_actions(now - LOST_AFTER, SWEEP_LIMIT))).scalars())
+    if unread:
+        await world.nudge(READ_SIGNALS, "")
+    for order_id in dict.fromkeys([*due, *lost]):
+        await world.nudge(LOOK, order_id)
+    for action_id in unfinished:
+        await act.recover(world, action_id)
+
+
+async def settled(world: World) -> bool:
+    """True when no signal waits, no look is due for what has arrived, and no case or action is under way."""
+    async with world.database.sessions() as session:
+        return not await store.work_left(session)
+
+
+@asynccontextmanager
+async def working(queue: procrastinate.App, world: World) -> AsyncIterator[None]:
+    """Run the worker and the sweep beside whatever else this process does."""
+    worker = asyncio.create_task(
+        queue.run_worker_async(
+            concurrency=world.settings.worker_concurrency,
+            install_signal_handlers=False,
+            listen_notify=True,
+            fetch_job_polling_interval=2.0,
+            delete_jobs="always",
+            shutdown_graceful_timeout=10.0,
+        ),
+        name="worker",
+    )
+    sweeper = asyncio.create_task(_sweep_for_ever(world), name="sweeper")
+    try:
+        yield
+    finally:
+        for task in (sweeper, worker):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.gather(worker, sweeper, return_exceptions=True)
+
+
+async def _sweep_for_ever(world: World) -> None:
+    while True:
+        try:
+            await sweep(world)
+        except CONNECTION_FAILURES as error:
+            log.warning("the sweep could not reach the database: %s", type(error).__name__)
+        except Exception:
+            log.exception("the sweep failed")
+        await asyncio.sleep(world.settings.sweep_every_s)

@@ -1,0 +1,164 @@
+"""From the inbox to the orders: every stored signal is read, joined to its order, or kept where it can be found."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app import store, trail
+from app.database import write
+from app.linking import Link, is_shared, resolve
+from app.signals import reading
+from app.signals.shapes import Envelope, FieldsInvalid, ParsedSignal, SignalRefused, Source
+from app.tables import Order, Signal, SignalState
+from app.trail import Entry, Event
+from app.world import World
+
+BATCH = 100
+FIRST_RETRY = timedelta(seconds=2)
+
+
+async def read_signals(world: World) -> list[str]:
+    """Read everything that waits. The ids of the orders on which a look is now due."""
+    touched: dict[str, None] = {}
+    while True:
+        count, orders = await _read_batch(world)
+        touched.update(dict.fromkeys(orders))
+        if count < BATCH:
+            return list(touched)
+
+
+async def _read_batch(world: World) -> tuple[int, list[str]]:
+    """One transaction: what it joined and what it wrote to the trail become visible together."""
+    now = world.clock()
+    async with write(world.database.sessions) as session:
+        await store.take_reader_lock(session)
+        signals = await store.waiting_signals(session, now, BATCH)
+        known = await store.holders_of(session, {i for s in signals for i in s.identifiers})
+        orders: list[str] = []
+        entries: list[Entry] = []
+        for signal in signals:
+            told: list[Entry] = []
+            try:
+                async with session.begin_nested():
+                    orders += await _read_one(session, signal, known, now, told)
+                entries += told
+            except Exception as error:
+                await session.refresh(signal)
+                entries += _put_back(signal, error, now, world.settings.signal_max_attempts)
+        await session.flush()
+        await trail.append(session, now, entries)
+    return len(signals), orders
+
+
+async def _read_one(
+    session: AsyncSession, signal: Signal, known: dict[str, frozenset[str]], now: datetime, entries: list[Entry]
+) -> list[str]:
+    """Join one signal. Raises what the parser raises; the savepoint then undoes all of it."""
+    if signal.observations is None:
+        parsed = reread(signal)
+        signal.topic, signal.occurred_at, signal.order_ref = parsed.topic, parsed.occurred_at, parsed.order_ref
+        signal.identifiers, signal.observations = list(parsed.identifiers), list(store.plain_observations(parsed))
+        if not parsed.known:
+            signal.state = SignalState.UNMAPPED
+            entries.append(_entry(Event.SIGNAL_UNMAPPED, signal, None))
+            return []
+        known.update(await store.holders_of(session, parsed.identifiers))
+    link = resolve(signal.identifiers, known)
+    orders = await _orders_for(session, signal, link, known, now, entries)
+    if not orders:
+        signal.state = SignalState.UNLINKED
+        entries.append(_entry(Event.SIGNAL_ACCEPTED, signal, None))
+        return []
+    own = [i for i in signal.identifiers if not (is_shared(i) and link.orders and len(link.orders) > 1)]
+    fresh = [i for i in own if i not in known]
+    for order_id in orders:
+        await store.join_signal(session, signal.id, order_id, own if len(orders) == 1 else (), now)
+        entries.append(_entry(Event.SIGNAL_ACCEPTED, signal, order_id))
+    if len(orders) == 1:
+        known.update({i: known.get(i, frozenset()) | {orders[0]} for i in own})
+        await _describe(session, orders[0], signal)
+    if fresh:
+        await store.wake_unlinked(session, fresh)
+    signal.state, signal.error, signal.retry_at = SignalState.LINKED, None, None
+    return orders
+
+
+async def _orders_for(
+    session: AsyncSession,
+    signal: Signal,
+    link: Link,
+    known: dict[str, frozenset[str]],
+    now: datetime,
+    entries: list[Entry],
+) -> list[str]:
+    if link.opens:
+        return [await store.open_order(session, signal.order_ref or signal.identifiers[0].removeprefix("order:"), now)]
+    if not link.merge:
+        return list(link.orders)
+    keep, *others = link.orders
+    await store.merge_orders(session, keep, others)
+    for identifier, holders in known.items():
+        if holders & set(others):
+            known[identifier] = (holders - set(others)) | {keep}
+    entries.append(Entry(Event.ORDERS_MERGED, "reader", {"kept": keep, "merged": others, "signal_id": signal.id}, order_id=keep))
+    return [keep]
+
+
+def reread(signal: Signal) -> ParsedSignal:
+    """Parse the stored body again, as it came. Raises what the parser raises."""
+    source = Source(signal.source)
+    headers = {str(k): str(v) for k, v in signal.headers.items()}
+    (delivery,) = reading.open_body(Envelope(source, headers, signal.body, signal.received_at))
+    return reading.parse(source, delivery.headers, delivery.payload, signal.received_at)
+
+
+def _put_back(signal: Signal, error: Exception, now: datetime, max_attempts: int) -> list[Entry]:
+    """Try again later, a few times; then the dead letter. What a parser refuses outright will not get better by waiting."""
+    signal.attempts += 1
+    signal.error = f"{type(error).__name__}: {error}"[:2000]
+    if signal.attempts < max_attempts and not isinstance(error, (FieldsInvalid, SignalRefused)):
+        signal.retry_at = now + FIRST_RETRY * 2 ** (signal.attempts - 1)
+        return []
+    signal.state = SignalState.DEAD
+    return [_entry(Event.SIGNAL_DEAD_LETTERED, signal, None)]
+
+
+async def _describe(session: AsyncSession, order_id: str, signal: Signal) -> None:
+    """Keep the marks by which other orders can be compared with this one."""
+    said: dict[str, dict[str, Any]] = {o["field"]: o for o in signal.observations or ()}
+    columns = {
+        "order.customer": Order.customer,
+        "order.lines_fingerprint": Order.lines_fingerprint,
+        "order.ship_to_fingerprint": Order.ship_to_fingerprint,
+    }
+    values = {column.key: said[name]["value"] for name, column in columns.items() if name in said}
+    if "order.placed_at" in said and isinstance(said["order.placed_at"]["value"], str):
+        values["placed_at"] = datetime.fromisoformat(said["order.placed_at"]["value"])
+    if "order.cancelled_at" in said:
+        values["cancelled"] = said["order.cancelled_at"]["value"] is not None
+    if "order.ref" in said and isinstance(said["order.ref"]["value"], str):
+        values["ref"] = said["order.ref"]["value"]
+    if values:
+        await session.execute(update(Order).where(Order.id == order_id).values(values))
+
+
+def _entry(event: Event, signal: Signal, order_id: str | None) -> Entry:
+    body = {
+        "signal_id": signal.id,
+        "source": signal.source,
+        "topic": signal.topic,
+        "delivery_id": signal.delivery_id,
+        "event_id": signal.event_id,
+        "body_sha256": signal.body_sha256,
+        "state": signal.state,
+        "error": signal.error,
+    }
+    return Entry(event, signal.source, body, order_id=order_id)
+
+
+async def waiting(session: AsyncSession) -> int:
+    """How many signals are still to be read."""
+    query = select(func.count()).select_from(Signal).where(Signal.state == SignalState.RECEIVED)
+    return (await session.execute(query)).scalar_one()

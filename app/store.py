@@ -1,0 +1,244 @@
+"""The queries of the write side. Each is named for what it answers; none commits."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.context import OrderContext, SignalSummary, build_context
+from app.errors import NotFound
+from app.ids import new_id
+from app.linking import is_shared, order_identifier
+from app.related import OrderMarks, related_orders
+from app.signals.shapes import Observation, ParsedSignal
+from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order, OrderLink, Signal, SignalOrder, SignalState
+from app.world import World
+from guardrails.facts import rfc3339
+
+READER_LOCK = 7_041_997
+RELATED_LIMIT = 20
+
+
+async def get_case(session: AsyncSession, case_id: str, *, lock: bool = False) -> Case:
+    """The case; raises NotFound. With `lock` nobody else can change it until the transaction ends."""
+    query = select(Case).where(Case.id == case_id)
+    case = (await session.execute(query.with_for_update() if lock else query)).scalar_one_or_none()
+    if case is None:
+        raise NotFound(f"There is no case {case_id!r}.")
+    return case
+
+
+async def get_order(session: AsyncSession, order_id: str) -> Order:
+    return (await session.execute(select(Order).where(Order.id == order_id))).scalar_one()
+
+
+async def get_order_by_ref(session: AsyncSession, ref: str) -> Order:
+    """By the storefront's name, with or without `#`; raises NotFound."""
+    link = select(OrderLink.order_id).where(OrderLink.identifier == order_identifier(ref))
+    order = (await session.execute(select(Order).where(Order.id.in_(link)))).scalars().first()
+    if order is None:
+        raise NotFound(f"No signal has named an order {ref!r}.")
+    return order
+
+
+async def get_decision(session: AsyncSession, decision_id: str) -> Decision:
+    return (await session.execute(select(Decision).where(Decision.id == decision_id))).scalar_one()
+
+
+async def get_action(session: AsyncSession, action_id: str, *, lock: bool = False) -> ActionRow:
+    query = select(ActionRow).where(ActionRow.id == action_id)
+    return (await session.execute(query.with_for_update() if lock else query)).scalar_one()
+
+
+# --- the order's picture ---
+
+
+async def signals_of(session: AsyncSession, order_id: str) -> list[SignalSummary]:
+    """Every signal joined to the order, in order of receipt."""
+    query = (
+        select(Signal)
+        .join(SignalOrder, SignalOrder.signal_id == Signal.id)
+        .where(SignalOrder.order_id == order_id)
+        .order_by(Signal.received_at, Signal.seq)
+    )
+    return [_summary(row) for row in (await session.execute(query)).scalars()]
+
+
+async def gather(world: World, order_id: str, now: datetime) -> OrderContext:
+    """The order as all systems see it at `now`."""
+    async with world.database.sessions() as session:
+        order = await get_order(session, order_id)
+        signals = await signals_of(session, order_id)
+        others = await _look_alikes(session, order, world)
+    related = related_orders(_marks(order), [_marks(other) for other in others], world.detectors.duplicate_window)
+    return build_context(order.ref, signals, world.sources, now, related)
+
+
+async def _look_alikes(session: AsyncSession, order: Order, world: World) -> Sequence[Order]:
+    """Orders of the same buyer near in time; which of them count is decided by `related_orders`."""
+    if order.customer is None or order.placed_at is None:
+        return ()
+    window = world.detectors.duplicate_window
+    query = (
+        select(Order)
+        .where(Order.customer == order.customer, Order.id != order.id)
+        .where(Order.placed_at.between(order.placed_at - window, order.placed_at + window))
+        .order_by(Order.placed_at.desc())
+        .limit(RELATED_LIMIT)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
+def _marks(order: Order) -> OrderMarks:
+    return OrderMarks(
+        order_ref=order.ref,
+        placed_at=order.placed_at,
+        customer=order.customer,
+        lines=order.lines_fingerprint,
+        ship_to=order.ship_to_fingerprint,
+        cancelled=order.cancelled,
+    )
+
+
+def _summary(row: Signal) -> SignalSummary:
+    observations = tuple(
+        Observation(o["field"], o["value"], o["system"], datetime.fromisoformat(o["at"]), o["entity"], o["pointer"])
+        for o in row.observations or ()
+    )
+    return SignalSummary(row.id, row.source, row.topic, row.occurred_at or row.received_at, row.received_at, observations)
+
+
+def plain_observations(parsed: ParsedSignal) -> list[dict[str, Any]]:
+    """The stored form of what a signal states; `_summary` reads it back."""
+    return [
+        {
+            "field": o.field,
+            "value": o.value,
+            "system": o.system,
+            "at": rfc3339(o.occurred_at),
+            "entity": o.entity,
+            "pointer": o.pointer,
+        }
+        for o in parsed.observations
+    ]
+
+
+# --- joining signals to orders ---
+
+
+async def take_reader_lock(session: AsyncSession) -> None:
+    """One reader at a time, so that two signals of a new order cannot both open it. Held until the transaction ends."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": READER_LOCK})
+
+
+async def waiting_signals(session: AsyncSession, now: datetime, limit: int) -> list[Signal]:
+    query = (
+        select(Signal)
+        .where(Signal.state == SignalState.RECEIVED, or_(Signal.retry_at.is_(None), Signal.retry_at <= now))
+        .order_by(Signal.seq)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def holders_of(session: AsyncSession, identifiers: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Which orders hold which of these identifiers."""
+    rows = await session.execute(select(OrderLink).where(OrderLink.identifier.in_(list(identifiers))))
+    found: dict[str, set[str]] = {}
+    for link in rows.scalars():
+        found.setdefault(link.identifier, set()).add(link.order_id)
+    return {identifier: frozenset(orders) for identifier, orders in found.items()}
+
+
+async def open_order(session: AsyncSession, ref: str, now: datetime) -> str:
+    order_id = new_id("ord", now)
+    session.add(Order(id=order_id, ref=ref, created_at=now, changed_at=now))
+    await session.flush()
+    return order_id
+
+
+async def join_signal(session: AsyncSession, signal_id: str, order_id: str, identifiers: Iterable[str], now: datetime) -> None:
+    """The signal belongs to the order, and so do the order's own identifiers that it carries."""
+    await session.execute(insert(SignalOrder).values(signal_id=signal_id, order_id=order_id).on_conflict_do_nothing())
+    links = [{"identifier": i, "order_id": order_id} for i in identifiers]
+    if links:
+        await session.execute(insert(OrderLink).values(links).on_conflict_do_nothing())
+    await session.execute(update(Order).where(Order.id == order_id).values(changed_at=now))
+
+
+async def merge_orders(session: AsyncSession, keep: str, others: Sequence[str]) -> None:
+    """Several records turned out to be one order: everything moves to the first. Open cases that would then collide are
+    closed as merged by the caller's next look."""
+    for table in (SignalOrder, OrderLink):
+        rows = await session.execute(select(table).where(table.order_id.in_(others)))
+        for row in rows.scalars().all():
+            values = {c.key: getattr(row, c.key) for c in table.__table__.columns} | {"order_id": keep}
+            await session.execute(insert(table).values(values).on_conflict_do_nothing())
+        await session.execute(delete(table).where(table.order_id.in_(others)))
+    taken = select(Case.detected_category).where(Case.order_id == keep, Case.state.not_in(CLOSED)).scalar_subquery()
+    colliding = Case.order_id.in_(others) & Case.state.not_in(CLOSED) & Case.detected_category.in_(taken)
+    await session.execute(
+        update(Case)
+        .where(colliding)
+        .values(state="cleared", closed_at=func.now(), closed_because="merged", version=Case.version + 1)
+    )
+    moved = update(Case).where(Case.order_id.in_(others))
+    await session.execute(moved.values(order_id=keep, fingerprint=func.concat(keep, ":", Case.detected_category)))
+    await session.execute(delete(Order).where(Order.id.in_(others)))
+
+
+async def wake_unlinked(session: AsyncSession, identifiers: Sequence[str]) -> int:
+    """Signals that waited for one of these identifiers are read again. How many."""
+    own = [i for i in identifiers if not is_shared(i)] or list(identifiers)
+    result = await session.execute(
+        update(Signal)
+        .where(Signal.state == SignalState.UNLINKED, Signal.identifiers.overlap(own))
+        .values(state=SignalState.RECEIVED)
+        .returning(Signal.id)
+    )
+    return len(result.all())
+
+
+# --- cases and work to do ---
+
+
+async def cases_of(session: AsyncSession, order_id: str) -> list[Case]:
+    """All cases of the order, oldest first, locked: one look at an order at a time."""
+    query = select(Case).where(Case.order_id == order_id).order_by(Case.seq).with_for_update()
+    return list((await session.execute(query)).scalars())
+
+
+def orders_due(now: datetime, limit: int) -> Select[str]:
+    """Orders on which a look is due: a signal joined since the last one, or time alone may have set off a detector."""
+    due = or_(Order.looked_at.is_(None), Order.changed_at > Order.looked_at, Order.next_look_at <= now)
+    return select(Order.id).where(due).order_by(Order.changed_at).limit(limit)
+
+
+def live_actions(older_than: datetime, limit: int) -> Select[str]:
+    """Actions that were intended or started a while ago and have no receipt."""
+    live = ActionRow.state.in_((ActionState.INTENDED, ActionState.RUNNING))
+    begun = func.coalesce(ActionRow.started_at, ActionRow.created_at)
+    return select(ActionRow.id).where(live, begun < older_than).order_by(ActionRow.created_at).limit(limit)
+
+
+async def work_left(session: AsyncSession) -> bool:
+    """Whether anything that has arrived is still on its way to a verdict or a receipt."""
+    query = select(
+        select(Signal.id).where(Signal.state == SignalState.RECEIVED).exists()
+        | select(Order.id).where(or_(Order.looked_at.is_(None), Order.changed_at > Order.looked_at)).exists()
+        | select(Case.id).where(Case.state == CaseState.JUDGING).exists()
+        | select(ActionRow.id).where(ActionRow.state.in_((ActionState.INTENDED, ActionState.RUNNING))).exists()
+    )
+    return bool((await session.execute(query)).scalar_one())
+
+
+async def claim_ids(session: AsyncSession, signal: Signal, delivery_id: str, event_id: str) -> None:
+    """Give a repaired signal its proper ids, unless another delivery of the same event has them: then it stays apart."""
+    same = or_(Signal.delivery_id == delivery_id, Signal.event_id == event_id)
+    taken = select(Signal.id).where(Signal.source == signal.source, same, Signal.id != signal.id).limit(1)
+    if (await session.execute(taken)).scalar_one_or_none() is None:
+        signal.delivery_id, signal.event_id = delivery_id, event_id

@@ -1,0 +1,34 @@
+"""What the running program has at hand. Every step is given a World and uses only the parts it needs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.classify import Classifier
+from app.clients.port import Connector
+from app.config_files import Owners
+from app.context import SourceRules
+from app.database import Database
+from app.detect import DetectorRules
+from app.settings import Settings
+from guardrails.policy.load import Policy
+from guardrails.taxonomy import Action
+
+Clock = Callable[[], datetime]
+Nudge = Callable[[str, str], Awaitable[None]]
+"""`await nudge(job, id)`: ask the queue to look soon. Losing one is harmless: the sweep finds the work by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    settings: Settings
+    database: Database
+    clock: Clock
+    policy: Policy
+    sources: SourceRules
+    detectors: DetectorRules
+    owners: Owners
+    classifier: Classifier
+    connectors: Mapping[Action, Connector]
+    """Actions that have no connector are handed over to a person."""
+    nudge: Nudge

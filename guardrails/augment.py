@@ -1,0 +1,99 @@
+"""The facts that one ruling adds to those of the order: what the proposal says, which action is asked for, and who asks.
+
+What does not fit its declared type is unknown here too, whoever handed it in.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts, FactValue, Unknown
+from guardrails.money import Money, MoneyError
+from guardrails.policy.catalogue import CATALOGUE, Field
+from guardrails.policy.language import ValueType
+from guardrails.policy.tables import OWN_ARGUMENT, ActionPolicy
+from guardrails.proposal import Actor, Proposal, ProposedAction
+
+DETECTED = "case.detected"
+_INJECTION = "case.untrusted_instructions"
+_OURS = ("case.", "action.", "actor.")
+
+
+def with_case(facts: Facts, proposal: Proposal, grounded: int) -> Facts:
+    """The facts with `case.*`. An attack that the caller's own scan saw stays seen, whatever the proposal says."""
+    given = {name: _checked(fact) for name, fact in facts.by_name.items() if not name.startswith(_OURS)}
+    if DETECTED in facts.by_name:
+        given[DETECTED] = _checked(facts.by_name[DETECTED])
+    said: dict[str, FactValue | Unknown] = {
+        "case.category": str(proposal.category),
+        "case.confidence": confidence_of(proposal),
+        "case.grounded_evidence": grounded,
+        _INJECTION: facts.get(_INJECTION) is True or proposal.untrusted_instructions is not False,
+        "case.classifier_failed": proposal.failure is not None,
+    }
+    return Facts(facts.order_ref, facts.as_of, given | _computed(said, facts.as_of))
+
+
+def with_action(facts: Facts, asked: ProposedAction, entry: ActionPolicy, actor: Actor) -> Facts:
+    """The facts with `action.*` and `actor.*`."""
+    said: dict[str, FactValue | Unknown] = {
+        "action.name": str(asked.action),
+        "action.class": entry.risk_class.value,
+        "action.amount": amount_of(asked, entry, facts),
+        "actor.kind": str(actor.kind),
+        "actor.roles": frozenset(actor.roles),
+    }
+    return Facts(facts.order_ref, facts.as_of, {**facts.by_name, **_computed(said, facts.as_of)})
+
+
+def confidence_of(proposal: Proposal) -> int | Unknown:
+    """Basis points, or unknown where it is none of 0 to 10000."""
+    points = proposal.confidence
+    return points if type(points) is int and 0 <= points <= 10_000 else UNKNOWN
+
+
+def amount_of(asked: ProposedAction, entry: ActionPolicy, facts: Facts) -> Money | Unknown:
+    """The money at stake, by the policy's `money` key. A negative amount is no amount."""
+    if entry.money is None:
+        return UNKNOWN
+    value = _money(asked.arguments.get("amount")) if entry.money == OWN_ARGUMENT else facts.get(entry.money)
+    return value if isinstance(value, Money) and value.amount >= 0 else UNKNOWN
+
+
+def _money(value: Any) -> Money | Unknown:
+    if isinstance(value, Money):
+        return value
+    if not isinstance(value, Mapping) or not isinstance(value.get("currency"), str):
+        return UNKNOWN
+    try:
+        return Money(value.get("amount", ""), value["currency"])
+    except MoneyError:
+        return UNKNOWN
+
+
+def _computed(said: Mapping[str, FactValue | Unknown], as_of: datetime) -> dict[str, Fact]:
+    return {name: Fact(name, value, COMPUTED, as_of) for name, value in said.items()}
+
+
+def _checked(fact: Fact) -> Fact:
+    declared = CATALOGUE.get(fact.name)
+    if declared is None or _fits(fact.value, declared):
+        return fact
+    return Fact(fact.name, UNKNOWN, fact.source, fact.observed_at, fact.stale, fact.conflict, fact.untrusted)
+
+
+def _fits(value: Any, declared: Field) -> bool:
+    match declared.type:
+        case ValueType.BOOL:
+            return type(value) is bool
+        case ValueType.INT:
+            return type(value) is int
+        case ValueType.TEXT:
+            return isinstance(value, str) and (not declared.values or value in declared.values)
+        case ValueType.MONEY:
+            return isinstance(value, Money)
+        case ValueType.TIME:
+            return isinstance(value, datetime) and value.tzinfo is not None
+        case ValueType.SET:
+            return isinstance(value, frozenset) and all(isinstance(item, str) for item in value)
+    return False
