@@ -67,6 +67,21 @@ class Envelope:
     received_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event out of a delivery (a CloudEvents batch holds several).
+
+    `delivery_id` is the transport's own id, the same on every retry; `event_id` is the event's, the same however often and
+    through however many subscriptions it comes. Each is unique within its source. `headers` have lower-cased names.
+    """
+
+    headers: dict[str, str]
+    payload: dict[str, Any]
+    delivery_id: str
+    event_id: str
+    topic: str
+
+
 class SignalRefused(Exception):
     """The delivery cannot be accepted. The message says what to do."""
 
