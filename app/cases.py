@@ -8,11 +8,11 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
-from app.config_files import Owners
 from app.database import write
-from app.detect import Detection, Detections, DetectorRules
+from app.detect import Detection, Detections, DetectorRules, cleared, explained
 from app.ids import new_id
 from app.judge import Sighting
+from app.owners import Owners
 from app.tables import CLOSED, Case, CaseState, Order
 from app.trail import Entry, Event, append
 from app.world import World
@@ -49,7 +49,7 @@ def causes(detections: Detections, rules: DetectorRules) -> tuple[Cause, ...]:
     """Group what fired: the most specific cause first, each symptom with the cause that explains it."""
     groups: dict[Category, list[Detection]] = {}
     for detection in detections.found:
-        root = next((c for c in groups if c is detection.category or detection.category in rules.explains.get(c, ())), None)
+        root = next((c for c in groups if explained(rules, c, detection.category)), None)
         groups.setdefault(root or detection.category, []).append(detection)
     return tuple(Cause(category, tuple(found)) for category, found in groups.items())
 
@@ -68,7 +68,7 @@ async def settle_cases(world: World, order_id: str, sighting: Sighting, started_
             if case is not None:
                 matched.add(case.id)
         for case in existing:
-            if case.id not in matched and _healed(case, sighting, world.detectors):
+            if case.id not in matched and cleared(sighting.facts, world.detectors, frozenset(case.detectors)):
                 entries += _clear(case, now)
         await session.execute(
             update(Order).where(Order.id == order_id).values(looked_at=started_at, next_look_at=_next_look(sighting, world, now))
@@ -104,12 +104,11 @@ async def _case_for(
     )
     if last is not None and last.signature == signature:
         return None
-    window = world.detectors.reopen_within.get(cause.category)
-    if last is not None and last.closed_at is not None and window is not None and now - last.closed_at <= window:
+    if last is not None and last.closed_at is not None and world.detectors.reopens(cause.category, last.closed_at, now):
         _reopen(last, cause, signature, now, entries)
         return last
     case = new_case(
-        order_id, sighting.context.order_ref, cause.category, cause.detectors, signature, cause.urgent, world.owners, now
+        order_id, sighting.context.order_ref, cause.category, cause.detectors, signature, cause.urgent, world.owners, sighting.facts
     )
     case.summary = cause.detections[0].sentence
     case.follows_case = last.id if last is not None else None
@@ -126,9 +125,10 @@ def new_case(
     signature: str,
     urgent: bool,
     owners: Owners,
-    now: datetime,
+    facts: Facts,
 ) -> Case:
     """A case row that waits for its first judgement."""
+    now = facts.as_of
     owner: Team = owners.owner_of(category)
     return Case(
         id=new_id("case", now),
@@ -150,7 +150,7 @@ def new_case(
         recurrence=0,
         opened_at=now,
         changed_at=now,
-        due_at=owners.due_at(category, urgent, now),
+        due_at=owners.due_at(category, urgent, now, facts),
     )
 
 
@@ -182,14 +182,6 @@ def _judge_again(case: Case, now: datetime) -> None:
     case.state = CaseState.JUDGING.value
     case.version += 1
     case.changed_at = now
-
-
-def _healed(case: Case, sighting: Sighting, rules: DetectorRules) -> bool:
-    """True when everything that had set it off is certainly false now. Unknown is not false."""
-    by_id = {d.id: d for d in rules.detectors}
-    fired = {d.detector for d in sighting.detections.found}
-    unsure = set(sighting.detections.unknown)
-    return all(d in by_id and by_id[d].clears and d not in fired and d not in unsure for d in case.detectors)
 
 
 def _clear(case: Case, now: datetime) -> list[Entry]:

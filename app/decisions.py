@@ -19,7 +19,7 @@ from app.judge import Sighting
 from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order
 from app.trail import Entry, Event, append
 from app.world import World
-from guardrails.facts import sha256_of, to_plain
+from guardrails.facts import Facts, sha256_of, to_plain
 from guardrails.proposal import AGENT, ProposedAction
 from guardrails.ruling import Ruling
 from guardrails.taxonomy import Category, Verdict
@@ -185,7 +185,9 @@ async def give_up(world: World, order_id: str, error: Exception) -> None:
         entries = []
         if not cases:
             signature = sha256_of(why)
-            case = new_case(order_id, order.ref, Category.INTEGRATION_FAILURE, [REPORTED], signature, True, world.owners, now)
+            case = new_case(
+                order_id, order.ref, Category.INTEGRATION_FAILURE, [REPORTED], signature, True, world.owners, Facts(order.ref, now)
+            )
             session.add(case)
             cases = [case]
             entries.append(Entry(Event.CASE_OPENED, "pipeline", {"category": case.category, "why": why}, case.id, order_id))

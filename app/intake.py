@@ -18,7 +18,7 @@ from app.signals.shapes import Delivery, Envelope, Source
 from app.tables import CLOSED, Case, CaseState, Signal
 from app.trail import Entry, Event, append
 from app.world import World
-from guardrails.facts import canonical_json
+from guardrails.facts import Facts, canonical_json
 from guardrails.proposal import Actor
 from guardrails.taxonomy import Category
 
@@ -79,7 +79,7 @@ async def _ensure_case(world: World, actor: Actor, reported: Report) -> str:
             case.recurrence += 1
         else:
             mark = new_id("rep", now)
-            case = new_case(order.id, order.ref, Category.UNKNOWN, [REPORTED], mark, False, world.owners, now)
+            case = new_case(order.id, order.ref, Category.UNKNOWN, [REPORTED], mark, False, world.owners, Facts(order.ref, now))
             case.reported_by = reported.reported_by
             session.add(case)
             event = Event.CASE_OPENED

@@ -129,6 +129,18 @@ async def authenticate(session: AsyncSession, bearer: str, now: datetime) -> Pri
     row = (await session.execute(select(ApiKey).where(ApiKey.secret_sha256 == _digest(bearer)))).scalar_one_or_none()
     if row is None:
         raise Unauthenticated("No such API key. Make one with `ordermend keys create`.")
+    return _principal(row, now)
+
+
+async def principal_of(session: AsyncSession, key_id: str, now: datetime) -> Principal:
+    """Who this key speaks for right now, for those who showed its secret earlier. Raises Unauthenticated once it is revoked."""
+    row = await session.get(ApiKey, key_id)
+    if row is None:
+        raise Unauthenticated(f"The key {key_id} is gone. Make a new one with `ordermend keys create`.")
+    return _principal(row, now)
+
+
+def _principal(row: ApiKey, now: datetime) -> Principal:
     if row.revoked_at is not None:
         raise Unauthenticated(f"The key {row.id} was revoked. Make a new one with `ordermend keys create`.")
     if row.expires_at is not None and row.expires_at <= now:

@@ -17,6 +17,7 @@ from app.world import World
 
 BATCH = 100
 FIRST_RETRY = timedelta(seconds=2)
+_DESCRIBES = {"order.customer": "customer", "order.channel_order_id": "channel_order"}
 
 
 async def read_signals(world: World) -> list[str]:
@@ -126,18 +127,12 @@ def _put_back(signal: Signal, error: Exception, now: datetime, max_attempts: int
 
 
 async def _describe(session: AsyncSession, order_id: str, signal: Signal) -> None:
-    """Keep the marks by which other orders can be compared with this one."""
+    """Keep what other orders of the same buyer, or of the same channel order, are found by."""
     said: dict[str, dict[str, Any]] = {o["field"]: o for o in signal.observations or ()}
-    columns = {
-        "order.customer": Order.customer,
-        "order.lines_fingerprint": Order.lines_fingerprint,
-        "order.ship_to_fingerprint": Order.ship_to_fingerprint,
-    }
-    values = {column.key: said[name]["value"] for name, column in columns.items() if name in said}
-    if "order.placed_at" in said and isinstance(said["order.placed_at"]["value"], str):
-        values["placed_at"] = datetime.fromisoformat(said["order.placed_at"]["value"])
-    if "order.cancelled_at" in said:
-        values["cancelled"] = said["order.cancelled_at"]["value"] is not None
+    values = {column: said[name]["value"] for name, column in _DESCRIBES.items() if name in said}
+    placed = said.get("order.placed_at", said.get("order.imported_at", {})).get("value")
+    if isinstance(placed, str):
+        values["placed_at"] = datetime.fromisoformat(placed)
     if "order.ref" in said and isinstance(said["order.ref"]["value"], str):
         values["ref"] = said["order.ref"]["value"]
     if values:

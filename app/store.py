@@ -1,10 +1,11 @@
 """The queries of the write side. Each is named for what it answers; none commits."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,7 +13,7 @@ from app.context import OrderContext, SignalSummary, build_context
 from app.errors import NotFound
 from app.ids import new_id
 from app.linking import is_shared, order_identifier
-from app.related import OrderMarks, related_orders
+from app.related import marks_of, related_orders
 from app.signals.shapes import Observation, ParsedSignal
 from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order, OrderLink, Signal, SignalOrder, SignalState
 from app.world import World
@@ -69,38 +70,30 @@ async def signals_of(session: AsyncSession, order_id: str) -> list[SignalSummary
 
 async def gather(world: World, order_id: str, now: datetime) -> OrderContext:
     """The order as all systems see it at `now`."""
+    window = world.detectors.duplicate_window
     async with world.database.sessions() as session:
         order = await get_order(session, order_id)
-        signals = await signals_of(session, order_id)
-        others = await _look_alikes(session, order, world)
-    related = related_orders(_marks(order), [_marks(other) for other in others], world.detectors.duplicate_window)
-    return build_context(order.ref, signals, world.sources, now, related)
+        mine = build_context(order.ref, await signals_of(session, order_id), world.sources, now)
+        others = [
+            build_context(other.ref, await signals_of(session, other.id), world.sources, now)
+            for other in await _look_alikes(session, order, window)
+        ]
+    related = related_orders(marks_of(mine), [marks_of(other) for other in others], window)
+    return replace(mine, related=related) if related else mine
 
 
-async def _look_alikes(session: AsyncSession, order: Order, world: World) -> Sequence[Order]:
-    """Orders of the same buyer near in time; which of them count is decided by `related_orders`."""
-    if order.customer is None or order.placed_at is None:
+async def _look_alikes(session: AsyncSession, order: Order, window: timedelta) -> Sequence[Order]:
+    """Orders of the same buyer near in time, and of the same channel order; what counts is decided by `related_orders`."""
+    same: list[ColumnElement[bool]] = []
+    if order.customer is not None and order.placed_at is not None:
+        near = Order.placed_at.between(order.placed_at - window, order.placed_at + window)
+        same.append((Order.customer == order.customer) & near)
+    if order.channel_order is not None:
+        same.append(Order.channel_order == order.channel_order)
+    if not same:
         return ()
-    window = world.detectors.duplicate_window
-    query = (
-        select(Order)
-        .where(Order.customer == order.customer, Order.id != order.id)
-        .where(Order.placed_at.between(order.placed_at - window, order.placed_at + window))
-        .order_by(Order.placed_at.desc())
-        .limit(RELATED_LIMIT)
-    )
+    query = select(Order).where(or_(*same), Order.id != order.id).order_by(Order.placed_at.desc()).limit(RELATED_LIMIT)
     return (await session.execute(query)).scalars().all()
-
-
-def _marks(order: Order) -> OrderMarks:
-    return OrderMarks(
-        order_ref=order.ref,
-        placed_at=order.placed_at,
-        customer=order.customer,
-        lines=order.lines_fingerprint,
-        ship_to=order.ship_to_fingerprint,
-        cancelled=order.cancelled,
-    )
 
 
 def _summary(row: Signal) -> SignalSummary:

@@ -123,10 +123,10 @@ class Order(Base):
     """The name its storefront gives it, e.g. `#1001`."""
     created_at: Mapped[datetime]
     placed_at: Mapped[datetime | None]
-    cancelled: Mapped[bool] = mapped_column(server_default=text("false"))
     customer: Mapped[str | None]
-    lines_fingerprint: Mapped[str | None]
-    ship_to_fingerprint: Mapped[str | None]
+    """One-way hash of the buyer's e-mail."""
+    channel_order: Mapped[str | None] = mapped_column(index=True)
+    """The marketplace's own order id."""
     next_look_at: Mapped[datetime | None] = mapped_column(index=True)
     """When time alone could set off a detector; None when nothing is open to change."""
     looked_at: Mapped[datetime | None]
@@ -377,6 +377,16 @@ class ApiKey(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class ConsoleSession(Base):
+    """A person signed in to the console. The cookie's token is nowhere stored, and its key is asked again on every request."""
+
+    __tablename__ = "console_sessions"
+    token_sha256: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id"), index=True)
+    opened_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
 
 
 class IdempotentRequest(Base):

@@ -34,7 +34,8 @@ _MIXED = re.compile(r"\b(?=\w*[A-Za-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])\w+\b"
 _SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*·]){5,}\w(?!\w)")
 _JOINTS = re.compile(r"[_\-*~`^|+/\\.]+")
 _LEET = str.maketrans("013457@$", "oieastas")
-_LEET_WORD = re.compile(r"(?=\S*[A-Za-z])(?=\S*[013457@$])[A-Za-z013457@$]{3,}")
+_LEET_WORD = re.compile(r"[A-Za-z013457@$]{3,}")
+_RUN_OF_SPACE = re.compile(r"\s{3,}")
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _BASE32 = re.compile(r"\b[A-Z2-7]{24,}={0,6}")
@@ -103,6 +104,7 @@ def plain(text: str) -> str:
     """As a reader sees it: compatibility forms composed, invisible characters gone, look-alike letters Latin, no accents."""
     shown = "".join(chr(ord(char) - _TAGS.start) if ord(char) in _TAGS else char for char in text[:LONGEST])
     shown = _INVISIBLE.sub("", unicodedata.normalize("NFKC", shown))
+    shown = _RUN_OF_SPACE.sub(lambda run: "\n" if "\n" in run[0] else "  ", shown)
     shown = _MIXED.sub(lambda word: word[0].translate(_LOOKALIKES), shown)
     return unicodedata.normalize("NFC", _DIACRITICS.sub("", unicodedata.normalize("NFD", shown)))
 
@@ -122,10 +124,14 @@ def _respelled(text: str) -> Iterator[Reading]:
         yield Reading(re.sub(r"(?<=\w)-(?=\w)", "", joined), "spaced-out letters")
     if _JOINTS.search(text):
         yield Reading(_JOINTS.sub(" ", text), "words joined by signs")
-    if len(_LEET_WORD.findall(text)) >= 3:
+    if sum(_mixes_digits(word) for word in _LEET_WORD.findall(text)) >= 3:
         yield Reading(text.translate(_LEET), "digits for letters")
     yield Reading(text[::-1], "reversed letters")
     yield Reading(codecs.encode(text, "rot13"), "rot13")
+
+
+def _mixes_digits(word: str) -> bool:
+    return not word.isalpha() and any(char.isalpha() for char in word)
 
 
 def _decoded(text: str) -> Iterator[tuple[str, str]]:

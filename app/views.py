@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store, trail
 from app.context import OrderContext
+from app.errors import NotFound
 from app.linking import order_identifier
 from app.tables import (
     CLOSED,
@@ -197,6 +198,14 @@ async def signals(
     return list((await session.execute(query)).scalars())
 
 
+async def signal(session: AsyncSession, signal_id: str) -> Signal:
+    """Raises NotFound."""
+    found = await session.get(Signal, signal_id)
+    if found is None:
+        raise NotFound(f"There is no signal {signal_id!r}.")
+    return found
+
+
 async def backlog(session: AsyncSession, now: datetime) -> Backlog:
     """The figures of one scrape."""
     cases = await session.execute(select(Case.state, Case.verdict, func.count()).group_by(Case.state, Case.verdict))
@@ -234,6 +243,12 @@ async def open_cases(session: AsyncSession) -> int:
     """How many cases are not closed."""
     query = select(func.count()).select_from(Case).where(Case.state.not_in([state.value for state in CLOSED]))
     return (await session.execute(query)).scalar_one()
+
+
+async def open_by_state(session: AsyncSession) -> dict[str, int]:
+    """How many open cases are in each state; states without any are left out."""
+    query = select(Case.state, func.count()).where(Case.state.not_in([state.value for state in CLOSED])).group_by(Case.state)
+    return {state: count for state, count in (await session.execute(query)).tuples()}
 
 
 def undo_of(world: World, action: str) -> dict[str, Any]:

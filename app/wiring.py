@@ -1,19 +1,34 @@
 """The composition root: settings become a World. Nothing else builds one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
 from app import queue as jobs
 from app.classify import Classifier
+from app.clients.desk import KIND, Desk
 from app.clients.port import Connector
-from app.database import connect, embedded_url, upgrade
+from app.clients.refetch import Refetch
+from app.clients.shopify import ShopifyFulfilment
+from app.config_files import load_detectors, load_owners, load_sources
+from app.context import SourceRules
+from app.database import Sessions, connect, embedded_url, upgrade
+from app.detect import DetectorRules
+from app.errors import ConfigurationInvalid
+from app.models.choice import choose_classifier
+from app.owners import Owners
 from app.settings import Settings
-from app.world import Clock, World
+from app.world import Clock, Nudge, World
+from guardrails.policy.load import Policy, PolicyInvalid, load_policy
 from guardrails.taxonomy import Action
+
+_T = TypeVar("_T")
 
 
 def utc_now() -> datetime:
@@ -31,24 +46,25 @@ async def open_world(
     worker: bool = False,
 ) -> AsyncIterator[World]:
     """Upgrade the schema, load the configuration, open the queue, and, with `worker`, work in this process too."""
-    policy, owners, sources, detectors = load_configuration(settings)
+    files = load_configuration(settings.config_dir)
     url = settings.database_url or await asyncio.to_thread(embedded_url, settings.data_dir)
     await asyncio.to_thread(upgrade, url)
     database = connect(url, pool_size=settings.database_pool_size)
     queue = jobs.open_queue(database.url, settings.worker_concurrency + 2)
     async with queue.open_async(), httpx.AsyncClient(timeout=20) as http:
         await jobs.ensure_schema(queue)
+        nudge = jobs.nudger(queue)
         world = World(
             settings=settings,
             database=database,
             clock=clock,
-            policy=policy,
-            sources=sources,
-            detectors=detectors,
-            owners=owners,
-            classifier=classifier or choose_classifier(settings, policy, owners, detectors),
-            connectors=connectors if connectors is not None else _connectors(settings, database.sessions, http, clock),
-            nudge=jobs.nudger(queue),
+            policy=files.policy,
+            sources=files.sources,
+            detectors=files.detectors,
+            owners=files.owners,
+            classifier=classifier or choose_classifier(settings, files.policy, files.owners, files.detectors),
+            connectors=connectors if connectors is not None else _connectors(settings, database.sessions, http, clock, nudge),
+            nudge=nudge,
         )
         try:
             if not worker:
@@ -59,3 +75,51 @@ async def open_world(
                 yield world
         finally:
             await database.engine.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The versioned data of `config/`."""
+
+    policy: Policy
+    owners: Owners
+    sources: SourceRules
+    detectors: DetectorRules
+
+
+def load_configuration(directory: Path) -> Configuration:
+    """Read and check every file. Raises ConfigurationInvalid with all mistakes of all files at once."""
+    problems: list[str] = []
+
+    def read(name: str, load: Callable[[str, str], _T]) -> _T | None:
+        path = directory / name
+        try:
+            return load(path.read_text(encoding="utf-8"), name)
+        except OSError as error:
+            problems.append(f"{name}: {error.strerror}; put it into {directory} or set ORDERMEND_CONFIG_DIR")
+        except PolicyInvalid as error:
+            problems.extend(str(problem) for problem in error.errors)
+        return None
+
+    policy = read("policy.yaml", load_policy)
+    owners = read("owners.yaml", load_owners)
+    sources = read("sources.yaml", load_sources)
+    detectors = read("detectors.yaml", load_detectors)
+    if policy is None or owners is None or sources is None or detectors is None:
+        raise ConfigurationInvalid("\n".join(problems))
+    return Configuration(policy, owners, sources, detectors)
+
+
+def _connectors(
+    settings: Settings, sessions: Sessions, http: httpx.AsyncClient, clock: Clock, nudge: Nudge
+) -> dict[Action, Connector]:
+    """What can be carried out here. Everything else is handed over to a person."""
+    found: dict[Action, Connector] = dict.fromkeys(KIND, Desk(sessions, clock))
+    found[Action.REFETCH_FACTS] = Refetch(http, sessions, clock, settings.shopify, settings.stripe, nudge)
+    if settings.shopify.admin_url:
+        token = settings.shopify.access_token.get_secret_value()
+        shop = ShopifyFulfilment(http, settings.shopify.admin_url, token)
+        found[Action.HOLD_FULFILMENT] = shop
+        found[Action.RELEASE_OWN_HOLD] = shop
+        found[Action.RESUBMIT_FULFILMENT] = replace(shop, repeatable=False)
+    return found

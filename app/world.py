@@ -6,10 +6,10 @@ from datetime import datetime
 
 from app.classify import Classifier
 from app.clients.port import Connector
-from app.config_files import Owners
 from app.context import SourceRules
 from app.database import Database
 from app.detect import DetectorRules
+from app.owners import Owners
 from app.settings import Settings
 from guardrails.policy.load import Policy
 from guardrails.taxonomy import Action

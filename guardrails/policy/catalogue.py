@@ -108,7 +108,20 @@ TRACKING = [
     "cancelled",
     "error",
 ]
-WORK_REASON = ["address", "stock", "order_data", "fraud", "payment", "account", "seller", "warehouse", "transient", "uncoded"]
+WORK_REASON = [
+    "address",
+    "stock",
+    "contact",
+    "amounts",
+    "order_data",
+    "fraud",
+    "payment",
+    "account",
+    "seller",
+    "warehouse",
+    "transient",
+    "uncoded",
+]
 RISK = ["none", "low", "medium", "high", "pending"]
 
 RECORDED: tuple[Field, ...] = (
@@ -203,6 +216,7 @@ RECORDED: tuple[Field, ...] = (
     _time("hold.placed_at", "when the latest hold was placed"),
     _time("hold.released_at", "when the last hold was released"),
     _of(ValueType.BOOL, "hold.ours", "the hold was placed by this application"),
+    _of(ValueType.BOOL, "hold.case_closed", "the case for which this application placed the hold is closed"),
     _int("pick.requested", "items asked of the pick"),
     _int("pick.available", "items that the pick found"),
     _int("item.damaged", "items found damaged"),

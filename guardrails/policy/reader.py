@@ -18,6 +18,9 @@ from guardrails.policy.language import parse_duration
 
 _E = TypeVar("_E", bound=StrEnum)
 _WORDS_OF_YAML = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"])
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
 _CONFIDENCE = re.compile(r"(?P<whole>[01])(?:\.(?P<fraction>[0-9]{1,4}))?")
 _LARGEST_FILE = 1_000_000
 
@@ -117,7 +120,10 @@ class Reader:
 
     def raw(self, node: yaml.Node) -> str | None:
         """The scalar as it is written, or None after noting that it is none."""
-        if not isinstance(node, yaml.ScalarNode) or not node.tag.startswith("tag:yaml.org,2002:"):
+        if isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+            self.say(node, "tags are not part of a policy; write the value as it is")
+            return None
+        if not isinstance(node, yaml.ScalarNode):
             self.say(node, f"a single value is expected here, not {_kind(node)}")
             return None
         return str(node.value)

@@ -12,7 +12,7 @@ from guardrails.gate import guard
 from guardrails.money import Money
 from guardrails.policy.load import Policy, load_policy
 from guardrails.policy.tables import LEAST_CLASS
-from guardrails.proposal import AGENT, Actor, Evidence, ProposedAction, Proposal
+from guardrails.proposal import AGENT, Actor, Evidence, Proposal, ProposedAction
 from guardrails.ruling import ActionRuling, Finding, Ruling
 from guardrails.taxonomy import Action, Category, PrincipalKind, RiskClass, Team
 

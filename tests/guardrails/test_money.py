@@ -9,8 +9,16 @@ from guardrails.money import Money, MoneyError, minor_digits
 
 @pytest.mark.parametrize(
     ("text", "currency", "minor"),
-    [("12.50", "USD", 1250), ("12.5", "usd", 1250), ("70000", "JPY", 70_000), ("70000.00", "JPY", 70_000)]
-    + [("150.000", "KWD", 150_000), ("0.01", "EUR", 1), ("-3.10", "GBP", -310), ("12.5000", "USD", 1250)],
+    [
+        ("12.50", "USD", 1250),
+        ("12.5", "usd", 1250),
+        ("70000", "JPY", 70000),
+        ("70000.00", "JPY", 70000),
+        ("150.000", "KWD", 150000),
+        ("0.01", "EUR", 1),
+        ("-3.10", "GBP", -310),
+        ("12.5000", "USD", 1250),
+    ],
 )
 def test_a_decimal_text_becomes_minor_units(text: str, currency: str, minor: int) -> None:
     assert Money.from_decimal(text, currency) == Money(minor, currency.upper())

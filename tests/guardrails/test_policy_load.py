@@ -98,7 +98,7 @@ GOLDEN = [
     ("reversible: true", "reversible: 'true'", "'true'", "'true' is neither true nor false"),
     ("undo: strike the note", "undo: NO", "NO, scopes", "NO means something else to YAML; write 'NO' in quotes if it is a text"),
     ("undo: strike the note", "undo: [strike]", "[strike]", "a single value is expected here, not a list"),
-    ("undo: strike the note", "undo: !!python/name:os.system x", "!!python", "a single value is expected here, not 'x'"),
+    ("undo: strike the note", "undo: !!python/name:os.system x", "!!python", "tags are not part of a policy; write the value as it is"),
     ("scopes: [case:write]", "scopes: case", "case, expected", "a list is expected here, not 'case'"),
     ("protective: true", "protective: true\n    protective: true", None, "duplicate key 'protective'; it already stands in line"),
     ("  snooze_case:\n    class: R1", "  snooze_case:\n    class: R0", "R0\n    reversible: true\n    undo: wake", "snooze_case is R1; a policy may raise a risk class and not lower it"),
@@ -162,8 +162,8 @@ def test_no_file_may_automate_money(action: Action) -> None:
     [
         ("", "policy.yaml:1:1: the file is empty"),
         ("- a\n", "policy.yaml:1:1: a table of `key: value` is expected here, not a list"),
-        ("a: [1", "policy.yaml:1:7: not YAML"),
-        ("a: &x [1]\nb: *x\n", "policy.yaml:1:7: anchors and aliases"),
+        ("a: [1", "policy.yaml:1:6: not YAML"),
+        ("a: &x [1]\nb: *x\n", "policy.yaml:1:4: anchors and aliases"),
         ("a: b\n---\nc: d\n", "policy.yaml:2:1: not YAML"),
         ("a: \x00", "policy.yaml:1:4: not YAML"),
         ("[" * 5_000, "policy.yaml:1:1: not YAML: nested too deeply"),
@@ -175,6 +175,13 @@ def test_what_is_no_policy_at_all_is_refused_in_its_place(text: str, message: st
     assert any(message in line for line in mistakes(text)), mistakes(text)
 
 
+def loaded_or_refused(text: str) -> Policy | PolicyInvalid:
+    try:
+        return load_policy(text, "policy.yaml")
+    except PolicyInvalid as error:
+        return error
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_broken_policy_is_refused_with_places_and_never_with_a_crash(data: st.DataObject) -> None:
@@ -182,12 +189,10 @@ def test_a_broken_policy_is_refused_with_places_and_never_with_a_crash(data: st.
     start = data.draw(st.integers(0, len(text) - 1))
     length = data.draw(st.integers(0, 40))
     broken = text[:start] + data.draw(st.text(max_size=12)) + text[start + length :]
-    try:
-        loaded = load_policy(broken, "policy.yaml")
-    except PolicyInvalid as error:
-        assert error.errors
-        lines = broken.count("\n") + 2
-        assert all(1 <= problem.line <= lines and problem.column >= 1 and problem.message for problem in error.errors)
-    else:
-        assert isinstance(loaded, Policy)
-        assert set(loaded.mandatory) >= set(RECORD_BASED)
+    outcome = loaded_or_refused(broken)
+    if isinstance(outcome, Policy):
+        assert set(outcome.mandatory) >= set(RECORD_BASED)
+        return
+    lines = len(broken.splitlines()) + 1
+    assert outcome.errors
+    assert all(1 <= problem.line <= lines and problem.column >= 1 and problem.message for problem in outcome.errors)

@@ -54,15 +54,15 @@ def upgrade() -> None:
         sa.Column("ref", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("placed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("cancelled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("customer", sa.Text(), nullable=True),
-        sa.Column("lines_fingerprint", sa.Text(), nullable=True),
-        sa.Column("ship_to_fingerprint", sa.Text(), nullable=True),
+        sa.Column("channel_order", sa.Text(), nullable=True),
         sa.Column("next_look_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
     )
+    op.create_index(op.f("ix_orders_channel_order"), "orders", ["channel_order"], unique=False)
     op.create_index("ix_orders_customer_placed", "orders", ["customer", "placed_at"], unique=False)
     op.create_index(
         "ix_orders_look_due",
@@ -151,6 +151,8 @@ def upgrade() -> None:
         sa.Column("sentence", sa.Text(), nullable=False),
         sa.Column("confidence", sa.Integer(), nullable=True),
         sa.Column("mandatory", postgresql.ARRAY(sa.Text()), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("signature", sa.Text(), nullable=False),
+        sa.Column("episode", sa.Integer(), server_default=sa.text("1"), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("recurrence", sa.Integer(), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
@@ -348,6 +350,7 @@ def downgrade() -> None:
         "ix_orders_look_due", table_name="orders", postgresql_where=sa.text("looked_at IS NULL OR changed_at > looked_at")
     )
     op.drop_index("ix_orders_customer_placed", table_name="orders")
+    op.drop_index(op.f("ix_orders_channel_order"), table_name="orders")
     op.drop_table("orders")
     op.drop_table("model_answers")
     op.drop_table("idempotent_requests")

@@ -1,0 +1,1 @@
+"""The checks, by what they are about. `app/checks.py` lists them all."""

@@ -1,0 +1,71 @@
+"""Did the money really go back, and do storefront and provider say the same of it?"""
+
+from app.checking.values import Checked, current, moment, money, monies, stated, total_of, value_of, values, whole_hours
+from app.context import OrderContext
+from guardrails.facts import UNKNOWN, Unknown
+from guardrails.money import Money
+
+_NOT_BACK = frozenset(["failed", "canceled", "requires_action"])
+_SAYS_REFUNDED = frozenset(["refunded", "partially_refunded"])
+_RETURN_OVER = frozenset(["declined", "cancelled"])
+
+
+def refund_failed(context: OrderContext) -> Checked:
+    """The provider could not send money back. A later refund that went through settles an earlier failure."""
+    refunds = stated(context, "refund.status")
+    return refunds[0].winner.value in _NOT_BACK if refunds else UNKNOWN
+
+
+def refund_conflict(context: OrderContext) -> Checked:
+    """The storefront says that money went back and the provider says otherwise: it failed, or it is another amount."""
+    states = [item.winner.value for item in stated(context, "refund.status")]
+    if not states:
+        return UNKNOWN
+    says_refunded = (
+        bool(values(context, "refund.storefront_amount")) or current(context, "order.financial_status") in _SAYS_REFUNDED
+    )
+    if not says_refunded:
+        return False
+    if "succeeded" not in states and any(state in _NOT_BACK for state in states):
+        return True
+    return _amounts_differ(context)
+
+
+def _amounts_differ(context: OrderContext) -> Checked:
+    """What the storefront wrote off against what the provider sent or is sending."""
+    sent, claimed = total_of(_on_its_way(context)), _written_off(context)
+    return UNKNOWN if claimed is None or sent is None else claimed != sent
+
+
+def _on_its_way(context: OrderContext) -> list[Money]:
+    alive = [item.entity for item in stated(context, "refund.status") if item.winner.value not in _NOT_BACK]
+    found = [money(value_of(context, "refund.amount", entity)) for entity in alive]
+    return [amount for amount in found if amount is not None]
+
+
+def _written_off(context: OrderContext) -> Money | None:
+    """By the storefront's refunds; where it only says `refunded`, that is all that was taken."""
+    booked = total_of(monies(context, "refund.storefront_amount"))
+    if booked is not None or current(context, "order.financial_status") != "refunded":
+        return booked
+    return total_of(monies(context, "payment.amount_received")) or money(current(context, "order.total"))
+
+
+def hours_refund_pending(context: OrderContext) -> int | Unknown:
+    """Since the oldest refund that is still pending was asked for."""
+    waiting = [item for item in stated(context, "refund.status") if item.winner.value == "pending"]
+    if not waiting:
+        return UNKNOWN
+    asked = [moment(value_of(context, "refund.created_at", item.entity)) or item.winner.since for item in waiting]
+    return whole_hours(context.as_of - min(asked))
+
+
+def return_without_refund(context: OrderContext) -> Checked:
+    """Goods came back or the return was processed, and the provider, asked for refunds, has none."""
+    came_back = [*values(context, "return.processed_at"), *values(context, "return.received_at")]
+    if not came_back or current(context, "return.status") in _RETURN_OVER:
+        return UNKNOWN if not came_back else False
+    if values(context, "refund.status") or values(context, "refund.storefront_amount"):
+        return False
+    provider_was_read = any(item.winner.value is None for item in context.entities_of("refund.status"))
+    return True if provider_was_read else UNKNOWN
