@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -39,6 +40,9 @@ class Scope(StrEnum):
     REPORTS_READ = "reports:read"
     ADMIN = "admin"
     """Implies all others."""
+
+
+_SCOPES = frozenset(scope.value for scope in Scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ async def create(
     )
     session.add(row)
     await session.flush()
-    body = {"key_id": row.id, "name": row.name, "kind": row.kind, "roles": row.roles, "scopes": row.scopes}
+    body: dict[str, Any] = {"key_id": row.id, "name": row.name, "kind": row.kind, "roles": row.roles, "scopes": row.scopes}
     body |= {"expires_at": rfc3339(expires_at) if expires_at else None}
     await trail.append(session, now, [trail.Entry(trail.Event.KEY_CREATED, by, body)])
     return IssuedKey(row, secret)
@@ -147,7 +151,7 @@ def _principal(row: ApiKey, now: datetime) -> Principal:
         raise Unauthenticated(
             f"The key {row.id} expired at {rfc3339(row.expires_at)}. Make a new one with `ordermend keys create`."
         )
-    known = frozenset(Scope(scope) for scope in row.scopes if scope in Scope)
+    known = frozenset(Scope(scope) for scope in row.scopes if scope in _SCOPES)
     return Principal(Actor(PrincipalKind(row.kind), row.name, frozenset(row.roles)), known, row.id)
 
 
@@ -161,7 +165,7 @@ def _mistakes(name: str, kind: PrincipalKind, scopes: list[str], roles: list[str
         errors.append(("/kind", "must be person or service"))
     if not scopes:
         errors.append(("/scopes", "needs at least one of " + ", ".join(Scope)))
-    errors += [("/scopes", f"{scope!r} is not one of " + ", ".join(Scope)) for scope in scopes if scope not in Scope]
+    errors += [("/scopes", f"{scope!r} is not one of " + ", ".join(Scope)) for scope in scopes if scope not in _SCOPES]
     errors += [("/roles", f"{role!r} is not one of " + ", ".join(ROLES)) for role in roles if role not in ROLES]
     if kind is PrincipalKind.SERVICE and roles:
         errors.append(("/roles", "a service has no roles: only a person reviews"))

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.schema import SchemaManager
 
 from app import act, decisions, pipeline, reader, store
 from app.database import CONNECTION_FAILURES
@@ -32,6 +33,11 @@ async def ensure_schema(queue: procrastinate.App) -> None:
     found = await queue.connector.execute_query_one_async("SELECT to_regclass('procrastinate_jobs') IS NOT NULL AS there")
     if not found["there"]:
         await queue.schema_manager.apply_schema_async()
+
+
+def schema_sql() -> str:
+    """The statements that make the queue's tables, from its library."""
+    return str(SchemaManager.get_schema())
 
 
 def nudger(queue: procrastinate.App) -> Callable[[str, str], Awaitable[None]]:

@@ -18,7 +18,7 @@ LONGEST = 20_000
 
 _TAGS = range(0xE0000, 0xE0080)
 _OVERRIDES = "\u202d\u202e"
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff]"
 )
 _BETWEEN_LATIN = re.compile("(?<=[A-Za-z])[\u00ad\u200b-\u200d\u2060-\u2064\ufeff]+(?=[A-Za-z])")
@@ -103,7 +103,7 @@ def hidden_characters(text: str) -> str | None:
 def plain(text: str) -> str:
     """As a reader sees it: compatibility forms composed, invisible characters gone, look-alike letters Latin, no accents."""
     shown = "".join(chr(ord(char) - _TAGS.start) if ord(char) in _TAGS else char for char in text[:LONGEST])
-    shown = _INVISIBLE.sub("", unicodedata.normalize("NFKC", shown))
+    shown = INVISIBLE.sub("", unicodedata.normalize("NFKC", shown))
     shown = _RUN_OF_SPACE.sub(lambda run: "\n" if "\n" in run[0] else "  ", shown)
     shown = _MIXED.sub(lambda word: word[0].translate(_LOOKALIKES), shown)
     return unicodedata.normalize("NFC", _DIACRITICS.sub("", unicodedata.normalize("NFD", shown)))

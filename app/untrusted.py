@@ -39,10 +39,13 @@ def texts_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
     (an attribute's name is a text too; its pointer is that of the field).
     """
     found: dict[str, str] = {}
+    for number, signal in enumerate(snapshot.get("signals", ())):
+        if reads_as_text(signal["topic"]):
+            found[f"/signals/{number}/topic"] = signal["topic"]
     for key, field in snapshot.get("fields", {}).items():
         base = f"/fields/{escape(key)}"
         name, _, entity = key.partition("[")
-        if _reads_as_text(entity.rstrip("]")):
+        if reads_as_text(entity.rstrip("]")):
             found[base] = entity.rstrip("]")
         if _is_closed(name):
             continue
@@ -50,7 +53,7 @@ def texts_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
         stated |= {f"{base}/others/{n}/value": other.get("value") for n, other in enumerate(field.get("others", ()))}
         free = _is_free(name)
         for pointer, value in stated.items():
-            found |= {at: text for at, text in _strings(pointer, value) if text.strip() and (free or _reads_as_text(text))}
+            found |= {at: text for at, text in _strings(pointer, value) if text.strip() and (free or reads_as_text(text))}
     return found
 
 
@@ -97,7 +100,8 @@ def _is_closed(name: str) -> bool:
     return declared is not None and (bool(declared.values) or declared.type is ValueType.TIME)
 
 
-def _reads_as_text(text: str) -> bool:
+def reads_as_text(text: str) -> bool:
+    """False for codes, ids, addresses of machines and times; a code that reads like an order is text after all."""
     if not _CODE.fullmatch(text):
         return True
     return len(_WORD.findall(text)) >= 3 and bool(find_instructions({"": text}))

@@ -133,7 +133,7 @@ def _mentions(words: str) -> ColumnElement[bool]:
     return or_(and_(*each), Case.order_id.in_(identifiers))
 
 
-def _holding(*identifiers: str) -> Select[tuple[str]]:
+def _holding(*identifiers: str) -> Select[str]:
     return select(OrderLink.order_id).where(OrderLink.identifier.in_(identifiers))
 
 

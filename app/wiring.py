@@ -62,7 +62,7 @@ async def open_world(
             sources=files.sources,
             detectors=files.detectors,
             owners=files.owners,
-            classifier=classifier or choose_classifier(settings, files.policy, files.owners, files.detectors),
+            classifier=classifier or choose_classifier(settings, files.policy, files.owners),
             connectors=connectors if connectors is not None else _connectors(settings, database.sessions, http, clock, nudge),
             nudge=nudge,
         )

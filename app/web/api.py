@@ -9,14 +9,13 @@ from fastapi.responses import JSONResponse
 
 from app import intake, outcomes, review, views
 from app.errors import InputInvalid
-from app.keys import Principal
 from app.tables import Case, CaseState
 from app.web import idempotency
 from app.web.at_hand import AWorld
 from app.web.bodies import JsonBody
 from app.web.idempotency import Answer, KeyHeader
 from app.web.pages import cursor_after, link_next, place_of
-from app.web.problems import PRECONDITION_REQUIRED, Refusal
+from app.web.problems import CURSOR_INVALID, PRECONDITION_REQUIRED, Refusal
 from app.web.schemas import (
     AssignRequest,
     CaseQuery,
@@ -113,31 +112,30 @@ async def list_cases(
 
 
 def _case_place(place: list[Any] | None) -> views.CasePlace | None:
-    return None if place is None else views.CasePlace(datetime.fromisoformat(place[0]), place[1])
+    if place is None:
+        return None
+    try:
+        return views.CasePlace(datetime.fromisoformat(place[0]), place[1])
+    except ValueError as error:
+        raise Refusal(CURSOR_INVALID, "That is not a cursor of Ordermend; begin again without one.") from error
 
 
-@router.get("/cases/{case_id}", summary="One case", responses={304: {"description": "It has not changed."}})
+@router.get(
+    "/cases/{case_id}", summary="One case", response_model=CaseShown, responses={304: {"description": "It has not changed."}}
+)
 async def show_case(
     case_id: str,
     response: Response,
     world: AWorld,
     _: ReadsCases,
     if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
-) -> CaseShown:
+) -> CaseShown | Response:
     """The case with its decision, actions and receipts, approvals, notes and evidence. The ETag is its version."""
     shown = await _shown(world, case_id)
     response.headers["ETag"] = etag = f'"{shown.version}"'
     if if_none_match is not None and etag in if_none_match:
-        raise NotModified(etag)
+        return Response(status_code=304, headers={"ETag": etag})
     return shown
-
-
-class NotModified(Exception):
-    """The reader has this version already."""
-
-    def __init__(self, etag: str) -> None:
-        super().__init__(etag)
-        self.etag = etag
 
 
 @router.get("/cases/{case_id}/trail", summary="The decision trail")
@@ -176,7 +174,10 @@ async def assign(
 
 
 @router.post(
-    "/cases/{case_id}/review", summary="Decide on a case", response_model=CaseSummary, openapi_extra=takes("ReviewBody") | PEOPLE_ONLY
+    "/cases/{case_id}/review",
+    summary="Decide on a case",
+    response_model=CaseSummary,
+    openapi_extra=takes("ReviewBody") | PEOPLE_ONLY,
 )
 async def decide(
     case_id: str,

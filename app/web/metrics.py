@@ -54,7 +54,9 @@ class _Gauges(Collector):
         self._backlog = backlog
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        yield _gauge("ordermend_database_up", "1 when the database answered this scrape.", (), [_Line((), int(self._backlog is not None))])
+        yield _gauge(
+            "ordermend_database_up", "1 when the database answered this scrape.", (), [_Line((), int(self._backlog is not None))]
+        )
         if self._backlog is None:
             return
         backlog = self._backlog

@@ -31,7 +31,7 @@ def place_of(cursor: str | None, filters: Mapping[str, Any], *kinds: type) -> li
         opened = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         place, mark = opened["place"], opened["list"]
         fits = mark == _mark(filters) and len(place) == len(kinds)
-        typed = fits and all(type(item) is kind for item, kind in zip(place, kinds, strict=True))
+        typed = fits and all(_is(item, kind) for item, kind in zip(place, kinds, strict=True))
     except (binascii.Error, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refusal(CURSOR_INVALID, "That is not a cursor of Ordermend; begin again without one.") from error
     if not typed:
@@ -45,6 +45,11 @@ def link_next(request: Request, response: Response, cursor: str | None) -> None:
         return
     query = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
     response.headers["Link"] = f'<{request.url.path}?{urlencode([*query, ("cursor", cursor)])}>; rel="next"'
+
+
+def _is(item: object, kind: type) -> bool:
+    """Of this very type, and no number that the database cannot count to."""
+    return type(item) is kind and (not isinstance(item, int) or 0 <= item < 2**63)
 
 
 def _mark(filters: Mapping[str, Any]) -> str:

@@ -64,13 +64,19 @@ GUARDRAIL_REFUSED = ProblemType(
 )
 NOT_FOUND = ProblemType("not-found", 404, "There is no such thing", "Check the id. Nothing was changed.")
 UNKNOWN_SOURCE = ProblemType(
-    "unknown-source", 404, "No such signal source", "Send to one of the listed sources; systems without one of their own use `events`."
+    "unknown-source",
+    404,
+    "No such signal source",
+    "Send to one of the listed sources; systems without one of their own use `events`.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     "method-not-allowed", 405, "The address does not know this method", "The `Allow` header lists the methods that it knows."
 )
 CASE_HELD = ProblemType(
-    "case-held", 409, "Somebody else works on the case", "`holder` has it until `until`. Ask for its release or wait for the lease to end."
+    "case-held",
+    409,
+    "Somebody else works on the case",
+    "`holder` has it until `until`. Ask for its release or wait for the lease to end.",
 )
 STALE_VERSION = ProblemType(
     "stale-version",
@@ -79,10 +85,16 @@ STALE_VERSION = ProblemType(
     "Read the case again, look at what changed, decide anew, and send its new version in `If-Match`. Nothing was carried out.",
 )
 ILLEGAL_TRANSITION = ProblemType(
-    "illegal-transition", 409, "The case is not in a state that allows this", "Read the case again: its status says what can follow."
+    "illegal-transition",
+    409,
+    "The case is not in a state that allows this",
+    "Read the case again: its status says what can follow.",
 )
 IDEMPOTENCY_IN_PROGRESS = ProblemType(
-    "idempotency-in-progress", 409, "The first request with this key is still running", "Wait for `Retry-After` seconds, then repeat it."
+    "idempotency-in-progress",
+    409,
+    "The first request with this key is still running",
+    "Wait for `Retry-After` seconds, then repeat it.",
 )
 BODY_TOO_LARGE = ProblemType(
     "body-too-large", 413, "The body is too large", "Send a smaller body. The limit is ORDERMEND_BODY_LIMIT_BYTES."

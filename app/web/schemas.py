@@ -84,7 +84,9 @@ class TriageRequest(Sent):
                     "order_ref": "#1001",
                     "reported_by": "help desk",
                     "description": "The customer says that the parcel never came.",
-                    "facts": {"tracking.status": {"value": "delivered", "source": "easypost", "observed_at": "2026-11-23T09:00:00Z"}},
+                    "facts": {
+                        "tracking.status": {"value": "delivered", "source": "easypost", "observed_at": "2026-11-23T09:00:00Z"}
+                    },
                 }
             ]
         }

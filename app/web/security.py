@@ -33,7 +33,9 @@ async def principal(
         found = await keys.authenticate(session, given.credentials, world.clock())
     for scope in wanted.scopes:
         if not found.may(Scope(scope)):
-            raise Denied(f"The key {found.key_id} lacks the scope {scope}. Make one that has it: `ordermend keys create --scope {scope}`.")
+            raise Denied(
+                f"The key {found.key_id} lacks the scope {scope}. Make one that has it: `ordermend keys create --scope {scope}`."
+            )
     request.state.principal = found
     return found
 

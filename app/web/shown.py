@@ -1,12 +1,13 @@
 """The JSON that goes out: stored rows as the API shows them."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
-from app.tables import ActionRow, Annotation, Approval, Case, Decision, OutcomeRow, Signal, TrailEntry
+from app.tables import ActionRow, Case, Decision, Signal, TrailEntry
 from app.views import CaseView, OrderView, undo_of
 from app.world import World
 from guardrails.facts import rfc3339
@@ -221,6 +222,35 @@ class ActionDeclared(Shown):
     protective: bool
 
 
+class PolicyShown(Shown):
+    """The whole policy as data. `sha256` is over `document`."""
+
+    name: str
+    version: str
+    sha256: str
+    document: dict[str, Any]
+
+
+class ProblemExplained(Shown):
+    """One kind of refusal, and what to do about it."""
+
+    type: str
+    code: str
+    title: str
+    status: int
+    advice: str
+
+
+class Ready(Shown):
+    status: str
+    database: str = Field(description="The server's version.")
+    classifier: str
+
+
+class Alive(Shown):
+    status: str
+
+
 class SignalAccepted(Shown):
     signal_id: str
     duplicate: bool
@@ -273,8 +303,8 @@ def order_shown(view: OrderView) -> OrderShown:
     )
 
 
-def trail_shown(row: TrailEntry, body: dict[str, Any]) -> TrailShown:
-    return TrailShown.model_validate(_row(row, TrailShown) | {"body": body})
+def trail_shown(row: TrailEntry) -> TrailShown:
+    return TrailShown.model_validate(_row(row, TrailShown) | {"body": json.loads(row.body)})
 
 
 def signal_shown(row: Signal) -> SignalShown:

@@ -61,16 +61,15 @@ Case = tuple[Facts, Proposal]
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    disturbed = draw(st.one_of(st.just([]), st.lists(st.sampled_from(DISTURBANCES), min_size=1, max_size=2)))
+    blocking = st.sampled_from([[change] for change in DISTURBANCES if change.get("order__total", 0) in (None, UNKNOWN)])
+    disturbed = draw(st.one_of(st.just([]), blocking, st.lists(st.sampled_from(DISTURBANCES), min_size=1, max_size=2)))
     facts = clean_facts(**{key: value for change in disturbed for key, value in change.items()})
     actions = draw(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=2))
     proposal = clean_proposal(
         *actions,
-        confidence=draw(st.sampled_from([9_700, 9_700, 9_700, 9_700, 7_500, 5_000, None])),
-        evidence=draw(st.sampled_from([EVIDENCE, EVIDENCE, EVIDENCE, EVIDENCE[:1], ()])),
-        category=draw(
-            st.sampled_from([Category.WAREHOUSE_EXCEPTION, Category.WAREHOUSE_EXCEPTION, Category.UNKNOWN, Category.FRAUD_RISK])
-        ),
+        confidence=draw(st.sampled_from([9_700] * 8 + [7_500, 5_000, None])),
+        evidence=draw(st.sampled_from([EVIDENCE] * 6 + [EVIDENCE[:1], ()])),
+        category=draw(st.sampled_from([Category.WAREHOUSE_EXCEPTION] * 6 + [Category.UNKNOWN, Category.FRAUD_RISK])),
     )
     return facts, proposal
 
@@ -125,11 +124,7 @@ def test_a_fact_that_becomes_unreadable_is_never_more_permissive(case: Case, dat
     names = [name for name in facts.by_name if not name.startswith("check.")]
     name = data.draw(st.sampled_from(sorted(names)))
     blurred = {**facts.by_name, name: replace(facts.by_name[name], value=UNKNOWN)}
-    assume_not_detected = facts.by_name[name].name != "case.detected" or facts.get("case.detected") == frozenset(
-        ["warehouse_exception"]
-    )
-    if assume_not_detected:
-        assert_no_looser(ruled(case), ruled((Facts(facts.order_ref, facts.as_of, blurred), proposal)))
+    assert_no_looser(ruled(case), ruled((Facts(facts.order_ref, facts.as_of, blurred), proposal)))
 
 
 LOUD = ["order.total", "order.fulfillment_status", "hold.ours", "tracking.status", "label.purchased_at", "case.detected"]
@@ -139,8 +134,6 @@ LOUD = ["order.total", "order.fulfillment_status", "hold.ours", "tracking.status
 @given(cases(), st.sampled_from(LOUD))
 def test_a_needed_fact_that_nobody_states_is_never_more_permissive(case: Case, name: str) -> None:
     facts, proposal = case
-    if name == "case.detected" and "payment_dispute" in str(facts.get(name)):
-        return
     forgotten = {key: value for key, value in facts.by_name.items() if key != name}
     assert_no_looser(ruled(case), ruled((Facts(facts.order_ref, facts.as_of, forgotten), proposal)))
 
