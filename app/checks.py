@@ -37,8 +37,8 @@ def source_conflict(context: OrderContext) -> Checked:
 
 
 def inputs_of(name: str) -> tuple[str, ...]:
-    """The recorded fields that a check is worked out of, the most telling first."""
-    return CHECKS[name][1]
+    """The recorded fields that a check is worked out of, the most telling first; none for a field that is recorded itself."""
+    return CHECKS[name][1] if name in CHECKS else ()
 
 
 _PAYMENT = ("payment.status", "payment.amount_received", "payment.amount_captured", "payment.amount_capturable", "order.total")
@@ -99,6 +99,7 @@ CHECKS: Mapping[str, tuple[Check, tuple[str, ...]]] = MappingProxyType(
         "check.hours_since_at_pickup": (parcels.hours_at_pickup, ("tracking.status", "tracking.status_detail")),
         "check.work_reason": (work.work_reason, ("fulfilment.reason", "fulfilment.state")),
         "check.held": (work.held, ("hold.reason", "fulfilment.state")),
+        "check.hours_since_held": (work.hours_since_held, ("hold.reason",)),
         "check.cancelled": (work.cancelled, ("order.cancelled_at", "order.cancel_reason")),
         "check.changed_after_work_began": (
             work.changed_after_work_began,

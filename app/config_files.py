@@ -81,7 +81,7 @@ def _sources(reader: Reader, text: str) -> SourceRules:
 
 
 def _source_rule(entry: Table) -> SourceRule:
-    entry.expect(["pattern", "record", "stale_after"], ["peers", "moves", "newest"])
+    entry.expect(["pattern", "record", "stale_after"], ["peers", "moves", "newest", "read_again_after"])
     return SourceRule(
         pattern=entry.text("pattern"),
         record=entry.texts("record"),
@@ -89,6 +89,7 @@ def _source_rule(entry: Table) -> SourceRule:
         peers=entry.texts("peers"),
         moves=entry.get("moves", entry.reader.flag, False),
         newest=entry.get("newest", entry.reader.flag, False),
+        read_again_after=entry.get("read_again_after", entry.reader.duration, None),
     )
 
 
@@ -179,7 +180,7 @@ def _because(entry: Table) -> str:
 
 def _refuse_unfit(reader: Reader, node: yaml.Node, name: str) -> None:
     declared = CATALOGUE[name]
-    if declared.writer in (Writer.MODEL, Writer.ACTOR) or name.startswith("case."):
+    if declared.writer in (Writer.MODEL, Writer.ACTOR) or name.startswith(("case.", "basis.")):
         reader.say(node, f"a detector may not read {name}: it is only known later")
     elif declared.untrusted:
         reader.say(node, f"a detector may not read {name}: it is free text from outside")

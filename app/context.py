@@ -4,84 +4,31 @@ The context is a pure fold over observations. Of one system and field only the n
 repeated delivery never makes the picture older. Between systems the system of record wins (`config/sources.yaml`).
 """
 
-import fnmatch
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from app.signals.shapes import Observation
+from app.signals.shapes import Observation, Source
+from app.statements import ContextField, SourceRule, SourceRules, Statement, same_value, weigh
 from guardrails.facts import UNKNOWN, Fact, Facts, FactValue, Unknown, canonical_json, rfc3339
 from guardrails.money import Money, MoneyError
 from guardrails.policy.catalogue import CATALOGUE, Writer
 from guardrails.policy.language import ValueType
 
+__all__ = [
+    "ContextField",
+    "OrderContext",
+    "RelatedOrder",
+    "SignalSummary",
+    "SourceRule",
+    "SourceRules",
+    "Statement",
+    "build_context",
+]
+
 SNAPSHOT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRule:
-    """Who is believed for fields that match `pattern`, in order, and after how long a value is stale."""
-
-    pattern: str
-    record: tuple[str, ...]
-    stale_after: timedelta
-    peers: tuple[str, ...] = ()
-    """Systems whose differing value is a conflict and not just a slow mirror."""
-    moves: bool = False
-    """The value changes as things go on: an older statement of another system is then only behind, no contradiction."""
-    newest: bool = False
-    """The systems of record are equals: whichever of them spoke last is believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRules:
-    rules: tuple[SourceRule, ...]
-
-    def for_field(self, name: str) -> SourceRule:
-        """The first rule whose pattern matches; the last rule must be `*`."""
-        return next(rule for rule in self.rules if fnmatch.fnmatchcase(name, rule.pattern))
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What one system says of one field, and the signal that said it."""
-
-    value: Any
-    system: str
-    observed_at: datetime
-    signal_id: str
-    pointer: str
-    since: datetime
-    """Since when the system has said the same, without saying anything else in between."""
-
-
-@dataclass(frozen=True, slots=True)
-class ContextField:
-    """One field of one entity: the statement that wins, the others, and what follows from comparing them."""
-
-    name: str
-    entity: str
-    winner: Statement
-    others: tuple[Statement, ...]
-    why: str
-    stale: bool
-    conflict: bool
-
-    @property
-    def key(self) -> str:
-        return f"{self.name}[{self.entity}]" if self.entity else self.name
-
-    @property
-    def statements(self) -> tuple[Statement, ...]:
-        """Everything that is said of this field, the believed statement first."""
-        return (self.winner, *self.others)
-
-    @property
-    def pointer(self) -> str:
-        """Where this field's value stands in the snapshot (RFC 6901)."""
-        return "/fields/" + self.key.replace("~", "~0").replace("/", "~1") + "/value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +137,7 @@ def build_context(
     fields = {}
     entities: dict[str, list[ContextField]] = defaultdict(list)
     for (name, entity), told in statements.items():
-        item = _weigh(name, entity, told, rules.for_field(name), as_of)
+        item = weigh(name, entity, told, rules.for_field(name), as_of)
         fields[item.key] = item
         entities[name].append(item)
     ordered = {
@@ -206,6 +153,7 @@ class _Said:
     observation: Observation
     place: int
     signal_id: str
+    reading: bool
 
     @property
     def order(self) -> tuple[datetime, int, str, str, str]:
@@ -220,10 +168,12 @@ def _by_subject(signals: Sequence[SignalSummary]) -> dict[tuple[str, str, str], 
     found: dict[tuple[str, str, str], list[_Said]] = defaultdict(list)
     for signal in signals:
         for place, told in enumerate(signal.observations):
-            found[told.field, settle(told), told.system].append(_Said(told, place, signal.signal_id))
+            found[told.field, settle(told), told.system].append(_Said(told, place, signal.signal_id, signal.source in _READINGS))
     return found
 
 
+# Sources that carry what was asked for, not what a system sends of its own accord.
+_READINGS = frozenset([Source.TRIAGE, Source.EVIDENCE])
 # Families in which a reading that names no entity is about the only one there is.
 _ONE_OF_A_KIND = frozenset(["payment", "tracking", "refund", "dispute"])
 
@@ -261,7 +211,7 @@ def _latest(system: str, said: list[_Said]) -> Statement:
         if not same_value(item.observation.value, last.value):
             break
         since = item.observation.occurred_at
-    return Statement(last.value, system, last.occurred_at, said[-1].signal_id, last.pointer, since)
+    return Statement(last.value, system, last.occurred_at, said[-1].signal_id, last.pointer, since, said[-1].reading)
 
 
 def _subject(signal: SignalSummary) -> str:
@@ -279,49 +229,6 @@ def _mark_late(signals: Sequence[SignalSummary]) -> tuple[SignalSummary, ...]:
         marked.append(replace(signal, late=True) if signal.occurred_at < newest.get(mark, signal.occurred_at) else signal)
         newest[mark] = max(signal.occurred_at, newest.get(mark, signal.occurred_at))
     return tuple(marked)
-
-
-def _weigh(name: str, entity: str, said: list[Statement], rule: SourceRule, as_of: datetime) -> ContextField:
-    """Choose the statement to believe: the system of record first, then whoever spoke last."""
-
-    def rank(statement: Statement) -> tuple[int, float, str]:
-        position = rule.record.index(statement.system) if statement.system in rule.record else len(rule.record)
-        if rule.newest:
-            position = 0 if statement.system in rule.record else 1
-        return position, -statement.observed_at.timestamp(), statement.system
-
-    winner, *others = sorted(said, key=rank)
-    stale = as_of - winner.observed_at > rule.stale_after
-    return ContextField(name, entity, winner, tuple(others), _why(winner, rule), stale, _conflicts(winner, others, rule))
-
-
-def _why(winner: Statement, rule: SourceRule) -> str:
-    if winner.system not in rule.record:
-        return f"no system of record has spoken; {winner.system} spoke last"
-    if rule.newest:
-        return f"{winner.system} spoke last of the systems of record"
-    return f"{winner.system} is the system of record" if winner.system == rule.record[0] else f"{winner.system} is next in line"
-
-
-def _conflicts(winner: Statement, others: Sequence[Statement], rule: SourceRule) -> bool:
-    """Another believed system holds a different value. Of what moves, only a later statement contradicts."""
-    if winner.value is None:
-        return False
-    believed = set(rule.record) | set(rule.peers)
-    return any(
-        other.system in believed
-        and other.value is not None
-        and not same_value(other.value, winner.value)
-        and (not rule.moves or other.observed_at > winner.observed_at)
-        for other in others
-    )
-
-
-def same_value(left: Any, right: Any) -> bool:
-    """Equal as JSON, with text compared without case or surrounding space."""
-    if isinstance(left, str) and isinstance(right, str):
-        return left.strip().casefold() == right.strip().casefold()
-    return bool(left == right)
 
 
 def _typed(value: Any, kind: ValueType, allowed: frozenset[str]) -> FactValue | Unknown:
@@ -363,6 +270,7 @@ def _plain_field(item: ContextField, as_of: datetime) -> dict[str, Any]:
         "why": item.why,
         "stale": item.stale,
         "conflict": item.conflict,
+        "outdated": item.outdated,
         "others": [
             {"value": o.value, "source": o.system, "observed_at": rfc3339(o.observed_at), "signal": o.signal_id}
             for o in item.others

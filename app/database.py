@@ -52,6 +52,15 @@ def embedded_url(data_dir: Path, *, database: str = "ordermend") -> str:
     return str(server.get_uri(database=database))
 
 
+def discard_embedded(data_dir: Path) -> None:
+    """Stop the embedded server of this folder and delete its data, unless another process still uses it."""
+    cluster = data_dir / "postgres"
+    if cluster.exists():
+        server = get_server(cluster, cleanup_mode="delete", start=False)
+        server.cleanup_mode = "delete"  # the server that this process has started already keeps the mode of its start
+        server.cleanup()
+
+
 def connect(url: str, *, pool_size: int) -> Database:
     """An engine over psycopg 3. Nothing is opened until the first query."""
     if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):

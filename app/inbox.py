@@ -52,6 +52,7 @@ class Inbox:
     def __init__(self, world: World) -> None:
         self._world = world
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._news = asyncio.Event()
 
     async def accept(self, source: Source, deliveries: Sequence[Delivery], raw: bytes, received_at: datetime) -> list[Accepted]:
         """Store the events and return their ids once they are durable.
@@ -85,6 +86,13 @@ class Inbox:
                 batch.append(self._queue.get_nowait())
             await self._write(batch)
 
+    async def tell(self) -> None:
+        """Nudge the reader once for all that was stored meanwhile, beside the writer: the next batch does not wait for it."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self._world.nudge("read_signals", "")
+
     async def _store(self, row: dict[str, Any]) -> Accepted:
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Waiting(row, answer))
@@ -110,7 +118,7 @@ class Inbox:
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
         if any(not answer.duplicate for answer in answers):
-            await self._world.nudge("read_signals", "")
+            self._news.set()
 
     async def _insert(self, rows: list[dict[str, Any]]) -> list[Accepted]:
         async with write(self._world.database.sessions) as session:
@@ -122,12 +130,13 @@ class Inbox:
 @asynccontextmanager
 async def inbox_for(world: World) -> AsyncIterator[Inbox]:
     inbox = Inbox(world)
-    writer = asyncio.create_task(inbox.run(), name="inbox")
+    tasks = [asyncio.create_task(inbox.run(), name="inbox"), asyncio.create_task(inbox.tell(), name="inbox-news")]
     try:
         yield inbox
     finally:
-        writer.cancel()
-        await asyncio.gather(writer, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _read(source: Source, delivery: Delivery, received_at: datetime) -> ParsedSignal | None:

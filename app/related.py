@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.checking.values import current, moments
 from app.context import OrderContext, RelatedOrder
 
-_TELLING = ("customer", "lines", "ship_to", "channel_order")
+_TELLING = ("customer", "lines", "ship_to", "channel_order", "checkout")
 _ALSO_COMPARED = ("note",)
 
 
@@ -24,6 +24,8 @@ class OrderMarks:
     cancelled: bool
     channel_order: str | None = None
     note: str | None = None
+    checkout: str | None = None
+    """The storefront's token of the checkout, the same when one checkout made two orders."""
 
 
 def marks_of(context: OrderContext) -> OrderMarks:
@@ -39,6 +41,7 @@ def marks_of(context: OrderContext) -> OrderMarks:
         cancelled=bool(current(context, "order.cancelled_at")),
         channel_order=f"{channel}:{number}" if channel and number else None,
         note=_text(current(context, "order.note")) or "",
+        checkout=_text(current(context, "order.checkout_token")),
     )
 
 

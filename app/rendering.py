@@ -153,7 +153,7 @@ def _lines(snapshot: Mapping[str, Any]) -> Iterator[_Line]:
         name = key.partition("[")[0]
         if name not in FACTS and name not in TEXTS:
             continue
-        path = key if not reads_as_text(key) else f"{name}[{_position(snapshot, key)}]"
+        path = f"{name}[{_position(snapshot, key)}]" if reads_as_text(key[len(name) :].strip("[]")) else key
         base = f"/fields/{escape(key)}"
         yield _Line(name, path, f"{base}/value", item["value"], _note(item))
         if not item["conflict"]:

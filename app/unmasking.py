@@ -31,7 +31,7 @@ _LOOKALIKES = str.maketrans(
     "aceopxyijshdqwABEKMHOPCTXYIJSaeiokvptuxABEZHIKMNOPTYX",
 )
 _MIXED = re.compile(r"\b(?=\w*[A-Za-z])(?=\w*[\u0370-\u03ff\u0400-\u052f])\w+\b")
-_SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*·]){5,}\w(?!\w)")
+_SPACED = re.compile(r"(?<!\w)(?:\w[ .\-_*·]){2,}\w(?!\w)")
 _JOINTS = re.compile(r"[_\-*~`^|+/\\.]+")
 _LEET = str.maketrans("013457@$", "oieastas")
 _LEET_WORD = re.compile(r"[A-Za-z013457@$]{3,}")

@@ -21,7 +21,7 @@ from app.context import SourceRules
 from app.database import Sessions, connect, embedded_url, upgrade
 from app.detect import DetectorRules
 from app.errors import ConfigurationInvalid
-from app.models.choice import choose_classifier
+from app.models.choice import chosen_classifier
 from app.owners import Owners
 from app.settings import Settings
 from app.world import Clock, Nudge, World
@@ -51,7 +51,11 @@ async def open_world(
     await asyncio.to_thread(upgrade, url)
     database = connect(url, pool_size=settings.database_pool_size)
     queue = jobs.open_queue(database.url, settings.worker_concurrency + 2)
-    async with queue.open_async(), httpx.AsyncClient(timeout=20) as http:
+    async with (
+        queue.open_async(),
+        httpx.AsyncClient(timeout=20) as http,
+        chosen_classifier(settings, files.policy, files.owners) as chosen,
+    ):
         await jobs.ensure_schema(queue)
         nudge = jobs.nudger(queue)
         world = World(
@@ -62,7 +66,7 @@ async def open_world(
             sources=files.sources,
             detectors=files.detectors,
             owners=files.owners,
-            classifier=classifier or choose_classifier(settings, files.policy, files.owners),
+            classifier=classifier or chosen,
             connectors=connectors if connectors is not None else _connectors(settings, database.sessions, http, clock, nudge),
             nudge=nudge,
         )

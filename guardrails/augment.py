@@ -4,12 +4,13 @@ What does not fit its declared type is unknown here too, whoever handed it in.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts, FactValue, Unknown
 from guardrails.money import Money, MoneyError
-from guardrails.policy.catalogue import CATALOGUE, Field
+from guardrails.policy.catalogue import CATALOGUE, Field, Writer
 from guardrails.policy.language import ValueType
 from guardrails.policy.tables import OWN_ARGUMENT, ActionPolicy
 from guardrails.proposal import Actor, Proposal, ProposedAction
@@ -21,9 +22,7 @@ _OURS = ("case.", "action.", "actor.")
 
 def with_case(facts: Facts, proposal: Proposal, grounded: int) -> Facts:
     """The facts with `case.*`. An attack that the caller's own scan saw stays seen, whatever the proposal says."""
-    given = {name: _checked(fact) for name, fact in facts.by_name.items() if not name.startswith(_OURS)}
-    if DETECTED in facts.by_name:
-        given[DETECTED] = _checked(facts.by_name[DETECTED])
+    given = {name: _checked(fact) for name, fact in facts.by_name.items() if _may_be_given(name)}
     said: dict[str, FactValue | Unknown] = {
         "case.category": str(proposal.category),
         "case.confidence": confidence_of(proposal),
@@ -32,6 +31,13 @@ def with_case(facts: Facts, proposal: Proposal, grounded: int) -> Facts:
         "case.classifier_failed": proposal.failure is not None,
     }
     return Facts(facts.order_ref, facts.as_of, given | _computed(said, facts.as_of))
+
+
+def _may_be_given(name: str) -> bool:
+    """Code may say of the case what it derived from records (`case.detected`). What the model and the actor say comes from the
+    proposal and the actor, and from nowhere else."""
+    declared = CATALOGUE.get(name)
+    return not name.startswith(_OURS) or (declared is not None and declared.writer in (Writer.DERIVED, Writer.CLOCK))
 
 
 def with_action(facts: Facts, asked: ProposedAction, entry: ActionPolicy, actor: Actor) -> Facts:
@@ -79,7 +85,7 @@ def _checked(fact: Fact) -> Fact:
     declared = CATALOGUE.get(fact.name)
     if declared is None or _fits(fact.value, declared):
         return fact
-    return Fact(fact.name, UNKNOWN, fact.source, fact.observed_at, fact.stale, fact.conflict, fact.untrusted)
+    return replace(fact, value=UNKNOWN)
 
 
 def _fits(value: Any, declared: Field) -> bool:

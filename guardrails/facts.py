@@ -70,13 +70,9 @@ class Facts:
     def digest(self) -> str:
         """sha256 over names, values, sources and times: the same facts always have the same digest. `as_of` is left
         out, so that the mere passing of time does not make an approval stale; staleness flags are part of it. For the same
-        reason a computed fact counts without its time, and a computed number (hours since something) not at all."""
-        counted = {name: _for_digest(fact) for name, fact in self.by_name.items() if not _ticks(fact)}
+        reason a computed fact counts without its time, and one that changes with the clock not at all."""
+        counted = {name: _for_digest(fact) for name, fact in self.by_name.items() if not fact.clock}
         return sha256_of({"order_ref": self.order_ref, "facts": counted})
-
-
-def _ticks(fact: Fact) -> bool:
-    return fact.source == COMPUTED and type(fact.value) is int
 
 
 def _for_digest(fact: Fact) -> Any:

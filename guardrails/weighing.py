@@ -60,7 +60,8 @@ def weigh_line(line: Line, facts: Facts, policy: Policy) -> tuple[Outcome, str]:
 def _is_silence(line: Line, facts: Facts) -> bool:
     """The condition is unknown only because nobody ever mentioned a field, or a check had nothing to compute from."""
     unknown = [name for name in line.condition.fields if isinstance(facts.get(name), Unknown)]
-    return bool(unknown) and all(name not in facts.by_name or CATALOGUE[name].writer is Writer.DERIVED for name in unknown)
+    computed = (Writer.DERIVED, Writer.CLOCK)
+    return bool(unknown) and all(name not in facts.by_name or CATALOGUE[name].writer in computed for name in unknown)
 
 
 def _incomparable(line: Line, facts: Facts) -> str:

@@ -12,6 +12,7 @@ from guardrails.facts import UNKNOWN
 
 _CERTAIN_WITHIN = timedelta(hours=1)
 """Two equal orders this close are one purchase, whatever the note says; further apart a different note speaks against it."""
+_ONE_PURCHASE = frozenset(["channel_order", "checkout"])
 _PURCHASE = frozenset(["customer", "lines", "ship_to"])
 _MANY_CARDS = 3
 _FRACTION_OF_LIST = 5
@@ -71,7 +72,7 @@ def duplicate(context: OrderContext) -> Checked:
         if not earlier or other.cancelled or mine.cancelled:
             continue
         close = mine.placed_at - other.placed_at <= _CERTAIN_WITHIN
-        if "channel_order" in other.same or (set(other.same) >= _PURCHASE and (close or "note" in other.same)):
+        if _ONE_PURCHASE & set(other.same) or (set(other.same) >= _PURCHASE and (close or "note" in other.same)):
             return True
     return False
 

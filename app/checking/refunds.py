@@ -1,5 +1,7 @@
 """Did the money really go back, and do storefront and provider say the same of it?"""
 
+from datetime import timedelta
+
 from app.checking.values import Checked, current, moment, money, monies, stated, total_of, value_of, values, whole_hours
 from app.context import OrderContext
 from guardrails.facts import UNKNOWN, Unknown
@@ -7,6 +9,7 @@ from guardrails.money import Money
 
 _NOT_BACK = frozenset(["failed", "canceled", "requires_action"])
 _SAYS_REFUNDED = frozenset(["refunded", "partially_refunded"])
+_MIRROR_LAG = timedelta(hours=1)
 _RETURN_OVER = frozenset(["declined", "cancelled"])
 
 
@@ -19,16 +22,30 @@ def refund_failed(context: OrderContext) -> Checked:
 def refund_conflict(context: OrderContext) -> Checked:
     """The storefront says that money went back and the provider says otherwise: it failed, or it is another amount."""
     states = [item.winner.value for item in stated(context, "refund.status")]
-    if not states:
-        return UNKNOWN
     says_refunded = (
         bool(values(context, "refund.storefront_amount")) or current(context, "order.financial_status") in _SAYS_REFUNDED
     )
+    if not states:
+        return True if says_refunded and _provider_has_none(context) else UNKNOWN
     if not says_refunded:
-        return False
+        return _storefront_never_heard(context)
     if "succeeded" not in states and any(state in _NOT_BACK for state in states):
         return True
     return _amounts_differ(context)
+
+
+def _provider_has_none(context: OrderContext) -> bool:
+    """The provider was asked for refunds and answered that there is none."""
+    return any(item.winner.value is None for item in context.entities_of("refund.status"))
+
+
+def _storefront_never_heard(context: OrderContext) -> bool:
+    """The provider sent money back, and well after that the storefront still calls the order paid."""
+    mirror = context.current("order.financial_status")
+    sent = [item.winner.since for item in stated(context, "refund.status") if item.winner.value == "succeeded"]
+    return (
+        mirror is not None and bool(sent) and mirror.winner.value == "paid" and mirror.winner.observed_at > max(sent) + _MIRROR_LAG
+    )
 
 
 def _amounts_differ(context: OrderContext) -> Checked:
@@ -67,5 +84,4 @@ def return_without_refund(context: OrderContext) -> Checked:
         return UNKNOWN if not came_back else False
     if values(context, "refund.status") or values(context, "refund.storefront_amount"):
         return False
-    provider_was_read = any(item.winner.value is None for item in context.entities_of("refund.status"))
-    return True if provider_was_read else UNKNOWN
+    return True if _provider_has_none(context) else UNKNOWN

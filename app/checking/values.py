@@ -1,6 +1,7 @@
 """Reading the plain JSON values of a context as what they are. What does not fit is None: not seen, never guessed."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -69,6 +70,27 @@ def total_of(amounts: Iterable[Money]) -> Money | None:
     if not amounts or len({item.currency for item in amounts}) > 1:
         return None
     return Money(sum(item.amount for item in amounts), amounts[0].currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a system said at some time, also where it has said something else since."""
+
+    at: datetime
+    value: Any
+    system: str
+    entity: str
+
+
+def history(context: OrderContext, name: str) -> list[Word]:
+    """Every statement of the field there ever was, by event time."""
+    found = [
+        Word(told.occurred_at, told.value, told.system, told.entity)
+        for signal in context.signals
+        for told in signal.observations
+        if told.field == name and told.value is not None
+    ]
+    return sorted(found, key=lambda word: word.at)
 
 
 def whole_hours(span: timedelta) -> int:

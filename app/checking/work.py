@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from app.checking.values import Checked, current, moments, stated, value_of, values, whole_hours
-from app.context import ContextField, OrderContext
+from app.checking.values import Checked, current, history, moments, stated, value_of, values, whole_hours
+from app.context import OrderContext
 from guardrails.facts import UNKNOWN, Unknown
 
 _DOCUMENTED: Final = {
@@ -31,6 +31,7 @@ _DOCUMENTED: Final = {
     "high_risk_of_fraud": "fraud",
     "awaiting_payment": "payment",
     "merchant_blocked_or_suspended": "account",
+    "payment": "payment",
     "client": "seller",
     "client_hold": "seller",
     "merchant_hold": "seller",
@@ -45,7 +46,8 @@ _WORDS: Final = (
     ("amounts", frozenset(["price", "tax", "qty", "quantity"])),
     ("order_data", frozenset(["sku", "product", "item", "customs", "tariff", "hs"])),
     ("fraud", frozenset(["fraud"])),
-    ("account", frozenset(["billing", "account"])),
+    ("payment", frozenset(["payment", "unpaid"])),
+    ("account", frozenset(["billing", "account", "card", "credit"])),
     ("transient", frozenset(["timeout", "busy", "unavailable", "temporary", "retry", "maintenance", "throttled"])),
 )
 
@@ -62,19 +64,15 @@ def reason_kind(code: str) -> str:
     return next((kind for kind, telling in _WORDS if words & telling), "warehouse")
 
 
-def _stopped(context: OrderContext) -> ContextField | None:
-    """The part of the work that stopped last, unless some part has moved on since."""
-    parts = stated(context, "fulfilment.state")
-    return parts[0] if parts and parts[0].winner.value in _STOPPED else None
-
-
 def work_reason(context: OrderContext) -> str | Unknown:
-    """Why the work stopped, by the code that was given; `uncoded` where there is none; unknown while nothing has stopped."""
-    part = _stopped(context)
-    if part is None:
+    """Why the work stopped, by the last code that was given for it; `uncoded` where there is none; unknown while nothing has
+    stopped, or some part has moved on since."""
+    parts = stated(context, "fulfilment.state")
+    if not parts or parts[0].winner.value not in _STOPPED:
         return UNKNOWN
-    code = value_of(context, "fulfilment.reason", part.entity)
-    return reason_kind(code) if isinstance(code, str) else "uncoded"
+    stopped = [part.entity for part in parts if part.winner.value in _STOPPED]
+    codes = [value_of(context, "fulfilment.reason", entity) for entity in stopped]
+    return next((reason_kind(code) for code in codes if isinstance(code, str)), "uncoded")
 
 
 def held(context: OrderContext) -> Checked:
@@ -84,6 +82,12 @@ def held(context: OrderContext) -> Checked:
     if any(reason != "none" for reason in holds) or "held" in work[:1]:
         return True
     return False if holds or work or _storefront_spoke(context) else UNKNOWN
+
+
+def hours_since_held(context: OrderContext) -> int | Unknown:
+    """Since the oldest hold of the storefront that still stands was placed."""
+    since = [item.winner.since for item in stated(context, "hold.reason") if item.winner.value != "none"]
+    return whole_hours(context.as_of - min(since)) if since else UNKNOWN
 
 
 def cancelled(context: OrderContext) -> Checked:
@@ -99,13 +103,8 @@ def _storefront_spoke(context: OrderContext) -> bool:
 
 def _work_began(context: OrderContext) -> list[datetime]:
     """When the warehouse, or the label desk, had taken the order on."""
-    began = [
-        told.since
-        for item in stated(context, "fulfilment.state")
-        for told in item.statements
-        if told.value in _BEGUN and told.system != "ordermend"
-    ]
-    began += [item.winner.since for item in stated(context, "fulfilment.request") if item.winner.value == "accepted"]
+    began = [word.at for word in history(context, "fulfilment.state") if word.value in _BEGUN]
+    began += [word.at for word in history(context, "fulfilment.request") if word.value == "accepted"]
     return began + moments(context, "label.purchased_at") + moments(context, "parcel.shipped_at")
 
 
@@ -137,14 +136,8 @@ def address_changed_at(context: OrderContext) -> datetime | None:
     item = context.current("order.ship_to_fingerprint")
     if item is None:
         return None
-    told = [
-        (signal.occurred_at, observed.value)
-        for signal in context.signals
-        for observed in signal.observations
-        if observed.field == "order.ship_to_fingerprint" and observed.system == item.winner.system and observed.value
-    ]
-    told.sort(key=lambda pair: pair[0])
-    return next((at for (_, before), (at, after) in pairwise(told) if before != after), None)
+    told = [word for word in history(context, "order.ship_to_fingerprint") if word.system == item.winner.system]
+    return next((after.at for before, after in pairwise(told) if before.value != after.value), None)
 
 
 def hours_since_placed(context: OrderContext) -> int | Unknown:
@@ -205,12 +198,7 @@ def picked_short(context: OrderContext) -> Checked:
 def submitted_often(context: OrderContext) -> Checked:
     """The warehouse turned the request down more than once."""
     attempts = current(context, "fulfilment.attempts")
-    rejections = {
-        signal.occurred_at
-        for signal in context.signals
-        for observed in signal.observations
-        if observed.field == "fulfilment.state" and observed.value == "rejected"
-    }
+    rejections = {word.at for word in history(context, "fulfilment.state") if word.value == "rejected"}
     if isinstance(attempts, int):
         return max(attempts, len(rejections)) > 1
     return len(rejections) > 1 if rejections else UNKNOWN

@@ -53,7 +53,7 @@ class RulesClassifier:
             owner=owner,
             confidence=top.confidence,
             evidence=_evidence(question.context, _cited(question.detections.found)),
-            actions=tuple(_asked(action, owner, summary) for action in top.then if _makes_sense(action, question.facts)),
+            actions=tuple(asked(action, owner, summary) for action in top.then if _makes_sense(action, question.facts)),
             classifier=NAME,
             untrusted_instructions=suspicious,
         )
@@ -69,7 +69,7 @@ class RulesClassifier:
             owner=owner,
             confidence=_BENIGN if benign else _ABSTAINS,
             evidence=_evidence(question.context, _ALWAYS_TELLING),
-            actions=(_asked(Action.ADD_NOTE, owner, summary),),
+            actions=(asked(Action.ADD_NOTE, owner, summary),),
             classifier=NAME,
             untrusted_instructions=suspicious,
         )
@@ -94,7 +94,7 @@ def _makes_sense(action: Action, facts: Facts) -> bool:
     return not (gone and action in _USELESS_ONCE_GONE)
 
 
-def _asked(action: Action, owner: Team, summary: str) -> ProposedAction:
+def asked(action: Action, owner: Team, summary: str) -> ProposedAction:
     """The action with what code can say of it. Targets and amounts are worked out when it is carried out."""
     arguments: dict[str, Any] = {}
     match action:

@@ -35,6 +35,8 @@ def _money(observer: Observer, body: Part, currency: str | None) -> None:
     total = body.first("current_total_price", "total_price")
     observer.see("order.total", total.decimal(currency), total)
     observer.see("order.currency", currency and currency.upper(), body["currency"])
+    gateways = [name for item in body["payment_gateway_names"].items() if (name := item.text())]
+    observer.see("order.gateways", sorted(gateways) or None, body["payment_gateway_names"])
     observer.see("order.outstanding", body["total_outstanding"].decimal(currency), body["total_outstanding"])
     shown = body["current_total_price_set"]["presentment_money"]
     shown_currency = shown["currency_code"].text()

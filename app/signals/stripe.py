@@ -197,6 +197,7 @@ def _refund(observer: Observer, topic: str, thing: Part, payment: str) -> None:
     observer.see("refund.status", thing["status"].text(), thing["status"], refund)
     observer.see("refund.amount", thing["amount"].minor(thing["currency"].text()), thing["amount"], refund)
     observer.see("refund.failure_reason", thing["failure_reason"].text(), thing["failure_reason"], refund)
+    observer.see("refund.created_at", thing["created"].unix(), thing["created"], refund)
     observer.see("refund.payment", payment_id(_payment_of(thing)), _payment_part(thing), refund)
 
 

@@ -33,12 +33,12 @@ def test_a_time_without_zone_has_no_age() -> None:
 
 
 def test_the_digest_does_not_change_with_the_passing_of_time() -> None:
-    facts = clean_facts(check__hours_since_paid=5)
+    facts = clean_facts(check__hours_since_paid=Fact("check.hours_since_paid", 5, COMPUTED, NOW, clock=True))
     later = {
         name: replace(item, observed_at=NOW + timedelta(hours=1)) if item.source == COMPUTED else item
         for name, item in facts.by_name.items()
     }
-    later["check.hours_since_paid"] = Fact("check.hours_since_paid", 6, COMPUTED, NOW + timedelta(hours=1))
+    later["check.hours_since_paid"] = Fact("check.hours_since_paid", 6, COMPUTED, NOW + timedelta(hours=1), clock=True)
     assert Facts("#1001", NOW + timedelta(hours=1), later).digest() == facts.digest()
 
 

@@ -146,22 +146,28 @@ BY_FACT: list[tuple[Reason, str, FactValue]] = [
     (Reason.FRAUD_REVIEW, "hold.reason", "high_risk_of_fraud"),
     (Reason.FAILED_PAYMENT_CAPTURE, "payment.status", "failed"),
     (Reason.FAILED_PAYMENT_CAPTURE, "payment.status", "expired"),
+    (Reason.FAILED_PAYMENT_CAPTURE, "check.capture_failed", True),
     (Reason.FAILED_PAYMENT_CAPTURE, "order.financial_status", "expired"),
     (Reason.FAILED_PAYMENT_CAPTURE, "hold.reason", "awaiting_payment"),
     (Reason.UNAVAILABLE_INVENTORY, "check.oversold", True),
     (Reason.UNAVAILABLE_INVENTORY, "inventory.available", -1),
-    (Reason.UNAVAILABLE_INVENTORY, "fulfilment.reason", "inventory_out_of_stock"),
+    (Reason.UNAVAILABLE_INVENTORY, "check.picked_short", True),
+    (Reason.UNAVAILABLE_INVENTORY, "check.work_reason", "stock"),
     (Reason.UNAVAILABLE_INVENTORY, "hold.reason", "inventory_out_of_stock"),
     (Reason.ADDRESS_RISK, "address.deliverable", False),
     (Reason.ADDRESS_RISK, "check.address_changed_after_payment", True),
     (Reason.ADDRESS_RISK, "check.label_address_differs", True),
-    (Reason.ADDRESS_RISK, "tracking.status_detail", "address_correction"),
+    (Reason.ADDRESS_RISK, "check.work_reason", "address"),
+    (Reason.ADDRESS_RISK, "check.work_reason", "uncoded"),
+    (Reason.UNAVAILABLE_INVENTORY, "check.work_reason", "uncoded"),
     (Reason.CARRIER_CONFLICT, "check.carrier_conflict", True),
     (Reason.PAYMENT_DISPUTE, "dispute.status", "needs_response"),
     (Reason.PAYMENT_DISPUTE, "fraud_warning.type", "made_with_stolen_card"),
     (Reason.SOURCE_CONFLICT, "check.source_conflict", True),
     (Reason.SOURCE_CONFLICT, "check.payment_conflict", True),
     (Reason.SOURCE_CONFLICT, "check.refund_conflict", True),
+    (Reason.SOURCE_CONFLICT, "check.stock_conflict", True),
+    (Reason.SOURCE_CONFLICT, "check.risk_conflict", True),
 ]
 BY_CATEGORY = [
     (Reason.FRAUD_REVIEW, Category.FRAUD_RISK),
@@ -504,6 +510,14 @@ def test_what_an_edited_argument_says_does_not_make_a_large_order_small() -> Non
 
 
 # --- free rules ---
+
+
+def test_a_reading_that_is_outdated_blocks_everything_beyond_r0() -> None:
+    line = next(item.line for item in policy().rules if item.id == "block.outdated-reading")
+    (name,) = (field.replace(".", "__") for field in line.condition.fields)
+    ruling = rule(clean_facts(**{name: True}), clean_proposal(Action.ADD_NOTE, Action.HOLD_FULFILMENT))
+    assert [item.verdict for item in ruling.actions] == [Verdict.AUTOMATE, Verdict.BLOCK]
+    assert rule(clean_facts(**{name: False})).verdict is Verdict.AUTOMATE
 
 
 def test_a_request_that_was_resubmitted_before_goes_to_a_person() -> None:

@@ -32,7 +32,7 @@ from tests.guardrails.clean_case import (
     snapshot_of,
 )
 
-EXAMPLES = settings(max_examples=200, deadline=None)
+EXAMPLES = settings(max_examples=100, deadline=None)
 
 DISTURBANCES: list[dict[str, Any]] = [
     {"order__total": Money(50_000, "USD")},

@@ -67,8 +67,8 @@ def test_the_document_is_plain_json_and_its_digest_ignores_comments_and_layout()
 
 def test_the_order_of_rules_does_not_count() -> None:
     head, tail = policy_text().split("\nrules:\n")
-    first, second = tail.split("  - id: ")[1:]
-    swapped = f"{head}\nrules:\n  - id: {second.rstrip()}\n  - id: {first}"
+    rules = [rule.rstrip() for rule in tail.split("  - id: ")[1:]]
+    swapped = f"{head}\nrules:\n" + "".join(f"  - id: {rule}\n" for rule in reversed(rules))
     assert load_policy(swapped, "x.yaml").sha256 == policy().sha256
 
 

@@ -1,0 +1,79 @@
+"""What a person sees of the demo: a progress bar, a table, and where to go on. For programs, one JSON object."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from app.demo.play import Outcome, Played, Told
+from app.demo.scenario import Sending
+from app.tables import Case, CaseState
+
+_COLOUR = {"automate": "green", "review": "yellow", "block": "red"}
+_ENDED = {CaseState.CLEARED.value: "cleared by itself", CaseState.RESOLVED.value: "resolved"}
+
+
+def as_json(played: Played, outcome: Outcome, classifier: str, seconds: float) -> dict[str, Any]:
+    return {
+        "signals": played.accepted + played.kept_unread,
+        "duplicates": played.duplicates,
+        "cases": len(outcome.cases),
+        "by_category": outcome.by_category,
+        "by_verdict": outcome.by_verdict,
+        "actions_executed": outcome.actions_executed,
+        "waiting_review": outcome.waiting_review,
+        "trail_verified": outcome.trail_verified,
+        "classifier": classifier,
+        "seconds": round(seconds, 2),
+    }
+
+
+@contextmanager
+def progress(console: Console, total: int) -> Iterator[Told]:
+    """A bar on a terminal, nothing elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Signals", total=total)
+
+        def told(sending: Sending) -> None:
+            bar.update(task, advance=1, description=f"Signals from {sending.source:<11}")
+
+        yield told
+
+
+def summary(console: Console, outcome: Outcome, classifier: str) -> None:
+    table = Table(title=f"What Ordermend made of it (classifier: {classifier})", title_justify="left", show_lines=False)
+    for name in ("order", "category", "verdict", "owner"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for case in outcome.cases:
+        table.add_row(case.order_ref, case.category, _verdict(case), case.owner, escape(case.sentence))
+    console.print(table)
+    told = ", ".join(f"{count} {verdict}" for verdict, count in outcome.by_verdict.items())
+    trail = "the trail verifies" if outcome.trail_verified else "[red]the trail does NOT verify[/red]"
+    console.print(f"{len(outcome.cases)} cases in {len(outcome.by_category)} categories: {told}.")
+    console.print(f"{outcome.actions_executed} actions carried out, {outcome.waiting_review} cases wait for a person; {trail}.")
+
+
+def deliveries(console: Console, played: Played) -> None:
+    console.print(
+        f"{played.accepted} signals accepted, {played.duplicates} delivered twice and stored once, "
+        f"{played.kept_unread} unreadable and kept in the dead letter."
+    )
+
+
+def where_to_go(console: Console, address: str, key: str) -> None:
+    console.print(f"\nOrdermend listens on [bold]{address}[/bold] (the API is described at {address}/docs).")
+    console.print(f"An API key for the demo, shown only now: [bold]{key}[/bold]")
+    console.print(f'  curl -H "Authorization: Bearer {key}" {address}/api/v1/cases', soft_wrap=True, highlight=False)
+    console.print("Ctrl-C ends it; what was played is kept.")
+
+
+def _verdict(case: Case) -> str:
+    ended = _ENDED.get(case.state)
+    verdict = case.verdict or "none yet"
+    return f"[dim]{verdict}, {ended}[/dim]" if ended else f"[{_COLOUR.get(verdict, 'white')}]{verdict}[/]"

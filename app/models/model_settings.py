@@ -1,0 +1,81 @@
+"""`config/models.yaml`: how an endpoint is asked and what its tokens cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from app.classify import ModelCall
+from app.errors import ConfigurationInvalid
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Request(_Strict):
+    timeout_s: float = Field(default=30, gt=0)
+    deadline_s: float = Field(default=60, gt=0)
+    attempts: int = Field(default=4, ge=1, le=10)
+    longest_wait_s: float = Field(default=20, ge=0)
+    repairs: int = Field(default=1, ge=0, le=3)
+
+
+class BreakerRule(_Strict):
+    failures: int = Field(default=5, ge=1)
+    pause_s: float = Field(default=60, gt=0)
+
+
+class Price(_Strict):
+    """US dollars per million tokens, which is the same as millionths of a dollar per token."""
+
+    input: Decimal = Field(ge=0)
+    cached: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+    as_of: date
+
+
+class ModelsFile(_Strict):
+    document_schema: Literal["ordermend/models/v1"] = Field(alias="schema")
+    request: Request = Request()
+    breaker: BreakerRule = BreakerRule()
+    prices: dict[str, Price] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSettings:
+    """One endpoint. An empty key is allowed for endpoints that ask for none."""
+
+    base_url: str | None
+    api_key: str = field(repr=False)
+    model: str
+    request: Request = field(default_factory=Request)
+    breaker: BreakerRule = field(default_factory=BreakerRule)
+
+
+def load_models(path: Path) -> ModelsFile:
+    """Raises ConfigurationInvalid with every mistake."""
+    try:
+        return ModelsFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ConfigurationInvalid(f"{path}: not there; set ORDERMEND_CONFIG_DIR to the config folder") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationInvalid(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        mistakes = (f"{path}: {'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors())
+        raise ConfigurationInvalid("\n".join(mistakes)) from error
+
+
+def cost_of(call: ModelCall, prices: Mapping[str, Price]) -> int | None:
+    """Millionths of a US dollar, rounded up; None when the price or the tokens are unknown."""
+    price = prices.get(call.model)
+    if price is None or call.prompt_tokens is None or call.completion_tokens is None:
+        return None
+    cached = call.cached_tokens or 0
+    cost = (call.prompt_tokens - cached) * price.input + cached * price.cached + call.completion_tokens * price.output
+    return int(cost.to_integral_value(rounding="ROUND_CEILING"))

@@ -1,0 +1,1 @@
+"""How good the judgements are, measured through the same code that judges live."""
