@@ -44,7 +44,6 @@ _ALSO_FACTS = frozenset(
         "checkout.status",
         "dispute.type",
         "fulfilment_order.status",
-        "hold.reasons",
         "inventory.sku",
         "item.sku",
         "parcel.delivery_status",

@@ -24,6 +24,14 @@ Announce = Callable[[str], None]
 class _Server(uvicorn.Server):
     """Signals are our caller's: several servers may run in one process."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -39,8 +47,7 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[door]), name="http")
         try:
-            while not server.started and not task.done():
-                await asyncio.sleep(0.01)
+            await server.ready.wait()
             shown = f"[{host}]" if ":" in host else host
             yield f"http://{shown}:{door.getsockname()[1]}"
         finally:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import store, trail
+from app import store
 from app.context import OrderContext
 from app.errors import NotFound
 from app.linking import order_identifier
@@ -155,24 +155,11 @@ async def case(session: AsyncSession, case_id: str) -> CaseView:
     )
 
 
-async def case_state(session: AsyncSession, case_id: str) -> str | None:
-    """Only the state, for those who wait for it; None when there is no such case."""
-    return (await session.execute(select(Case.state).where(Case.id == case_id))).scalar_one_or_none()
-
-
-async def decision(session: AsyncSession, decision_id: str) -> Decision | None:
-    return await session.get(Decision, decision_id)
-
-
 async def case_trail(session: AsyncSession, case_id: str, after: int, limit: int) -> list[TrailEntry]:
     """The case's entries with a sequence number above `after`, in order. Raises NotFound when there is no such case."""
     await store.get_case(session, case_id)
     query = select(TrailEntry).where(TrailEntry.case_id == case_id, TrailEntry.seq > after)
     return list((await session.execute(query.order_by(TrailEntry.seq).limit(limit))).scalars())
-
-
-async def trail_state(session: AsyncSession) -> trail.Verification:
-    return await trail.verify(session)
 
 
 async def order(world: World, ref: str, now: datetime) -> OrderView:
@@ -210,14 +197,14 @@ async def backlog(session: AsyncSession, now: datetime) -> Backlog:
     """The figures of one scrape."""
     cases = await session.execute(select(Case.state, Case.verdict, func.count()).group_by(Case.state, Case.verdict))
     stored = await session.execute(select(Signal.source, Signal.state, func.count()).group_by(Signal.source, Signal.state))
-    signal_counts = [SignalCount(*row) for row in stored.tuples()]
+    signal_counts = [SignalCount(*row) for row in stored.all()]
     oldest = (await session.execute(select(func.min(Signal.received_at)).where(_is_waiting()))).scalar_one_or_none()
     jobs: list[JobCount] = []
     if await has_queue(session):
         rows = await session.execute(text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status"))
-        jobs = [JobCount(str(status), int(count)) for status, count in rows.tuples()]
+        jobs = [JobCount(str(status), int(count)) for status, count in rows.all()]
     return Backlog(
-        cases=[CaseCount(*row) for row in cases.tuples()],
+        cases=[CaseCount(*row) for row in cases.all()],
         signals=signal_counts,
         jobs=jobs,
         waiting=_sum(signal_counts, SignalState.RECEIVED),
@@ -237,12 +224,6 @@ def _sum(counts: Sequence[SignalCount], state: SignalState) -> int:
 async def has_queue(session: AsyncSession) -> bool:
     """Whether the queue's own tables are there."""
     return bool((await session.execute(text("SELECT to_regclass('procrastinate_jobs') IS NOT NULL"))).scalar_one())
-
-
-async def open_cases(session: AsyncSession) -> int:
-    """How many cases are not closed."""
-    query = select(func.count()).select_from(Case).where(Case.state.not_in([state.value for state in CLOSED]))
-    return (await session.execute(query)).scalar_one()
 
 
 async def open_by_state(session: AsyncSession) -> dict[str, int]:

@@ -13,22 +13,29 @@ from app.web.problems import BODY_NOT_JSON, BODY_TOO_LARGE, UNSUPPORTED_MEDIA_TY
 
 MAX_DEPTH = 64
 MAX_TEXT = 200_000
+THROWN_AWAY = 4 * 1_048_576
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_limited(request: Request, limit: int) -> bytes:
-    """The raw body. Stops, with 413, as soon as it is known to be longer than `limit` bytes."""
+    """The raw body, or 413 when it is longer than `limit` bytes.
+
+    Of what is too long, a bounded part is read and thrown away: a sender that is cut off in the middle would see a broken
+    connection in place of the answer."""
     declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and int(declared[:20]) > limit + THROWN_AWAY:
         raise _too_large(limit)
-    chunks, size = [], 0
+    kept, size = bytearray(), 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > limit:
-            raise _too_large(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if size <= limit:
+            kept += chunk
+        elif size > limit + THROWN_AWAY:
+            break
+    if size > limit:
+        raise _too_large(limit)
+    return bytes(kept)
 
 
 class JsonBody(Generic[Model]):

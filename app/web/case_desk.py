@@ -144,6 +144,7 @@ async def _page(
     person, decision = who.principal.actor, view.decision
     table = case_page.field_table(context, world, decision)
     proposed = case_page.proposals(decision, world, person) if decision else []
+    findings = decision.ruling["findings"] if decision else []
     return pages.page(
         request,
         "case.html",
@@ -160,6 +161,8 @@ async def _page(
         choices=[(entry, case_page.may_ask(world, person, action)) for action, entry in world.policy.actions.items()],
         edit_rows=_edit_rows(proposed, typed),
         policy_changed=decision is not None and decision.policy_sha256 != world.policy.sha256,
+        fired=[item for item in findings if case_page.has_fired(item)],
+        silent=[item for item in findings if not case_page.has_fired(item)],
         has_fired=case_page.has_fired,
         reportable=case_page.REPORTABLE,
         undo_of=lambda action: views.undo_of(world, action),

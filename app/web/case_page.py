@@ -13,6 +13,7 @@ from app.tables import ActionState, Case, CaseState, Decision, TrailEntry
 from app.trail import chain_hash
 from app.untrusted import Suspicion, find_instructions, texts_of
 from app.views import CaseView
+from app.web.in_words import shown
 from app.world import World
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.proposal import Actor
@@ -84,6 +85,15 @@ class Chip:
     source: str | None
     untrusted: bool
     struck: str | None
+
+    @property
+    def readable(self) -> str:
+        """The quote itself; money, which is quoted as JSON, with its decimals."""
+        try:
+            opened = json.loads(self.quote)
+        except (ValueError, RecursionError):
+            return self.quote
+        return shown(opened) if isinstance(opened, dict) else self.quote
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -14,11 +15,13 @@ from starlette.exceptions import HTTPException
 from app import errors
 from app.database import CONNECTION_FAILURES
 from app.signals.shapes import BodyNotJson, FieldsInvalid, SignatureInvalid
+from app.tables import storable
 
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+PATH_SAFE = "/:@!$&'()*+,;=~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,12 +189,13 @@ def problem_response(
         "title": problem.title,
         "status": problem.status,
         "detail": detail,
-        "instance": request.url.path,
+        "instance": quote(request.scope["path"], safe=PATH_SAFE, errors="replace"),
         "code": problem.code,
         "request_id": getattr(request.state, "request_id", ""),
         **(members or {}),
     }
-    return JSONResponse(body, problem.status, dict(headers or {}), MEDIA_TYPE)
+    # Details quote what was sent, and half a surrogate pair in it must not cost us the answer.
+    return JSONResponse(storable(body), problem.status, dict(headers or {}), MEDIA_TYPE)
 
 
 def install(app: FastAPI) -> None:

@@ -4,6 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from app.errors import ConfigurationInvalid
 from app.models.answer import Answer, weigh
 from app.models.endpoint import Breaker
 from app.models.llm import LlmClassifier
-from app.models.model_settings import BreakerRule, LlmSettings, Request, cost_of, load_models
+from app.models.model_settings import BreakerRule, LlmSettings, Price, Request, cost_of, load_models
 from app.prompts import load_prompts
 from app.rendering import FENCE
 from guardrails.facts import canonical_json, to_plain
@@ -528,13 +530,15 @@ async def test_it_is_a_classifier_named_llm(llm: LlmClassifier) -> None:
     assert classifier.name == "llm"
 
 
-async def test_the_shipped_model_file_prices_known_models_and_no_others(llm: LlmClassifier, endpoint: respx.Route) -> None:
+async def test_a_call_costs_what_the_price_list_says_and_nothing_is_known_without_one(
+    llm: LlmClassifier, endpoint: respx.Route
+) -> None:
     endpoint.mock(return_value=reply(answer()))
     call = call_of(await llm.classify(question(DECLINED)))
     models = load_models(ROOT / "config" / "models.yaml")
-    prices = {"test-model": models.prices["gpt-5-mini"]}
+    price = Price(input=Decimal("0.25"), cached=Decimal("0.025"), output=Decimal("2.00"), as_of=date(2026, 11, 1))
 
-    assert cost_of(call, prices) == 270  # 200 x 0.25 + 800 x 0.025 + 100 x 2.00 millionths of a dollar
+    assert cost_of(call, {"test-model": price}) == 270  # 200 x 0.25 + 800 x 0.025 + 100 x 2.00 millionths of a dollar
     assert cost_of(call, models.prices) is None
 
 

@@ -1,10 +1,17 @@
 """What a model is shown: facts it can cite, text it cannot mistake for orders, and nothing about people that it does not need."""
 
+import asyncio
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from app.classify import Question
 from app.rendering import FENCE, fenced, render
+from evals.cli import bench_from
+from evals.dataset import read_dataset
+from evals.run import run
 from guardrails.facts import UNKNOWN
 from guardrails.grounding import ground
 from guardrails.proposal import Evidence
@@ -151,3 +158,21 @@ def test_a_very_long_text_is_cut_and_says_so() -> None:
 def test_without_outside_text_there_is_no_fence() -> None:
     assert render(question(DECLINED)).texts == ""
     assert fenced("") == "none"
+
+
+def test_every_fact_shown_of_every_development_case_can_be_cited_and_nobody_is_named() -> None:
+    root = Path(__file__).parents[2]
+    results = asyncio.run(run(read_dataset(root / "evals" / "datasets" / "dev.jsonl"), bench_from(root / "config")))
+    sightings = [result.judgement.sighting for result in results if result.judgement is not None]
+    cited = struck = 0
+    for sighting in sightings:
+        rendering = render(Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections))
+        lines = [re.match(r"(.+?)=(.*?) \(", line) for line in rendering.facts.splitlines()]
+        shown = [Evidence(rendering.pointers[m[1]], m[2]) for m in lines if m and m[1] in rendering.pointers]
+        cited += len(shown)
+        struck += sum(item.struck is not None for item in ground(shown, sighting.snapshot))
+        assert not re.search(r"[\w.]+@[\w.]+", rendering.facts + rendering.texts)
+
+    assert len(sightings) > 200
+    assert cited > 2_000
+    assert struck == 0

@@ -15,6 +15,7 @@ from guardrails.proposal import AGENT, Actor, Evidence, ProposedAction
 from guardrails.ruling import Outcome
 from guardrails.taxonomy import Action, Category, PrincipalKind, Reason, RiskClass, Verdict
 from tests.guardrails.clean_case import (
+    EVIDENCE,
     LEAD,
     NOW,
     REVIEWER,
@@ -226,6 +227,15 @@ def test_without_the_detectors_word_nothing_above_r0_runs_by_itself() -> None:
         assert [item.verdict for item in ruling.actions] == [Verdict.AUTOMATE, Verdict.REVIEW]
 
 
+def test_a_quiet_line_still_fires_for_amounts_that_cannot_be_compared() -> None:
+    text = policy_text()
+    line = "at or above the {limit.high_value} limit\n"
+    assert line in text
+    quiet = load_policy(text.replace(line, f"{line}        when_unknown: quiet\n", 1), "policy.yaml")
+    assert Reason.HIGH_VALUE_ORDER in rule(clean_facts(order__total=Money(1, "CHF")), by=quiet).mandatory
+    assert Reason.HIGH_VALUE_ORDER not in rule(clean_facts(order__total=None), by=quiet).mandatory
+
+
 # --- the pause ---
 
 
@@ -248,7 +258,9 @@ def test_a_paused_case_still_runs_r0_and_the_protective_hold(reason: Reason) -> 
     assert ruling.verdict is Verdict.REVIEW
 
 
-@pytest.mark.parametrize("changed", [{"untrusted_instructions": True}, {"failure": "timed out", "confidence": None}])
+@pytest.mark.parametrize(
+    "changed", [{"untrusted_instructions": True}, {"untrusted_instructions": None}, {"failure": "timed out", "confidence": None}]
+)
 def test_an_attack_or_a_failed_classifier_stops_even_the_protective_hold(changed: dict[str, Any]) -> None:
     ruling = rule(proposal=clean_proposal(Action.NOTIFY_OWNER, Action.HOLD_FULFILMENT, **changed))
     assert [item.verdict for item in ruling.actions] == [Verdict.AUTOMATE, Verdict.REVIEW]
@@ -311,7 +323,23 @@ def test_without_a_structured_fact_that_holds_nothing_above_r0_runs(evidence: tu
     assert "cite at least 1 structured fact that holds for hold_fulfilment" in ruling.lift
 
 
+def test_one_structured_fact_is_enough_to_settle_a_case() -> None:
+    assert rule(proposal=clean_proposal(Action.ADD_NOTE, evidence=EVIDENCE[:1])).verdict is Verdict.AUTOMATE
+    assert rule(proposal=clean_proposal(Action.HOLD_FULFILMENT, evidence=EVIDENCE[:1])).verdict is Verdict.AUTOMATE
+
+
 # --- freshness and conflict ---
+
+
+@pytest.mark.parametrize("minutes_old", [1, None])
+def test_a_newer_empty_answer_outweighs_an_older_value(minutes_old: int | None) -> None:
+    """Which of two statements is newer cannot be told of one without a time, so it counts as the newer one."""
+    when = None if minutes_old is None else NOW - timedelta(minutes=minutes_old)
+    empty = Fact("payment.status", UNKNOWN, "stripe", when)
+    ruling = rule(clean_facts(payment__status=empty), clean_proposal(Action.CANCEL_ORDER), LEAD)
+    assert finding(ruling.actions[0], "action.facts.settlement").outcome is Outcome.FIRED_UNKNOWN
+    assert "payment.status (stripe answered without a usable value)" in ruling.sentence
+    assert ruling.verdict is Verdict.BLOCK
 
 
 @pytest.mark.parametrize(
@@ -404,6 +432,8 @@ def test_a_person_without_a_role_that_counts_may_do_nothing(roles: frozenset[str
 def test_an_agent_cannot_take_a_role() -> None:
     disguised = replace(AGENT, roles=frozenset(["lead"]))
     assert rule(proposal=clean_proposal(Action.REFUND_PAYMENT), actor=disguised).verdict is Verdict.REVIEW
+    without = load_policy(policy_text().replace("      - snooze_case\n", "", 1), "policy.yaml")
+    assert rule(proposal=clean_proposal(Action.SNOOZE_CASE), actor=disguised, by=without).verdict is Verdict.BLOCK
 
 
 def test_an_action_that_no_line_allows_is_blocked() -> None:

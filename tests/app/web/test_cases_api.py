@@ -1,5 +1,6 @@
 """Report, look, take, decide: the cases over HTTP."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -232,3 +233,24 @@ async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient, world
         "/api/v1/triage", headers=admin, json=REPORT | {"description": "x" * world.settings.body_limit_bytes}
     )
     assert answer.status_code == 413
+
+
+async def test_a_name_that_is_no_text_is_refused_with_an_answer_that_is(client: httpx.AsyncClient, admin: dict[str, str]) -> None:
+    raw = b'{"order_ref": "#1", "reported_by": "x", "facts": {"\\ud800": {"value": "\\u0000"}}}'
+    answer = await client.post("/api/v1/triage", headers=admin | {"content-type": "application/json"}, content=raw)
+    assert answer.status_code == 422
+    first, second = [error["pointer"] for error in answer.json()["errors"]]
+    assert first == "/facts"
+    assert second.startswith("/facts/\ufffd")
+
+
+async def test_of_two_reviewers_at_once_one_decides_and_the_other_is_told(
+    client: httpx.AsyncClient, world: World, make_key: MakeKey, admin: dict[str, str]
+) -> None:
+    case = await opened(client, world, admin)
+    other = await make_key(name="bea")
+    reject = {"decision": "reject", "reason": "Counted again."}
+    answers = await asyncio.gather(review(client, case, admin, reject), review(client, case, other, reject))
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    shown = (await client.get(f"/api/v1/cases/{case['id']}", headers=admin)).json()
+    assert len(shown["approvals"]) == 1

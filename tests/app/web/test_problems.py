@@ -20,7 +20,7 @@ def is_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]
     assert (answer.status_code, body["code"], body["status"]) == (status, code, status)
     assert answer.headers["content-type"] == "application/problem+json"
     assert body["request_id"] == answer.headers["x-request-id"]
-    assert body["instance"] == answer.request.url.path
+    assert body["instance"] == answer.request.url.raw_path.decode().partition("?")[0]
     return body
 
 

@@ -12,6 +12,7 @@ from app.signals.shapes import Source
 from app.store import open_order
 from app.web.pages import cursor_after
 from app.world import World
+from guardrails.facts import Facts
 from guardrails.taxonomy import Action, Category
 from tests.app.web.sending import ORDER, SHOPIFY, event, send
 from tests.conftest import START
@@ -24,7 +25,9 @@ async def with_cases(world: World, count: int) -> None:
         for number in range(count):
             order_id = await open_order(session, f"#{number}", START)
             category = Category.DELIVERY_LATE if number % 2 else Category.ADDRESS_RISK
-            case = new_case(order_id, f"#{number}", category, [REPORTED], f"s{number}", False, world.owners, START)
+            case = new_case(
+                order_id, f"#{number}", category, [REPORTED], f"s{number}", False, world.owners, Facts(f"#{number}", START)
+            )
             case.due_at = START + timedelta(hours=number // 3)
             session.add(case)
 
@@ -59,7 +62,7 @@ async def test_a_case_that_arrives_while_one_reads_shifts_nothing(
     first = (await client.get("/api/v1/cases?limit=3", headers=admin)).json()
     async with write(world.database.sessions) as session:
         order_id = await open_order(session, "#new", START)
-        case = new_case(order_id, "#new", Category.UNKNOWN, [REPORTED], "new", True, world.owners, START)
+        case = new_case(order_id, "#new", Category.UNKNOWN, [REPORTED], "new", True, world.owners, Facts("#new", START))
         case.due_at = START - timedelta(days=1)
         session.add(case)
     second = (await client.get(f"/api/v1/cases?limit=3&cursor={first['next_cursor']}", headers=admin)).json()
@@ -112,7 +115,15 @@ async def test_a_cursor_is_good_for_its_own_list_only(client: httpx.AsyncClient,
     await with_cases(world, 6)
     cursor = (await client.get("/api/v1/cases?limit=2&owner=ecommerce", headers=admin)).json()["next_cursor"]
     assert (await client.get(f"/api/v1/cases?limit=5&owner=ecommerce&cursor={cursor}", headers=admin)).status_code == 200
-    filters = {"status": [], "owner": None, "category": None, "verdict": None, "q": None, "order_ref": None, "list": "cases"}
+    filters: dict[str, Any] = {
+        "status": [],
+        "owner": None,
+        "category": None,
+        "verdict": None,
+        "q": None,
+        "order_ref": None,
+        "list": "cases",
+    }
     forged = [
         cursor_after(place, filters)
         for place in (["soon", 1], ["2026-11-02T10:00:00Z", -1], ["2026-11-02T10:00:00Z", 2**63], [1], [])

@@ -16,6 +16,7 @@ from app.signals import reading
 from app.signals.shapes import WEBHOOK_SOURCES, Source
 from app.tables import Signal, SignalState
 from app.web.app import create_app
+from app.web.bodies import THROWN_AWAY
 from app.world import World
 from tests.app.web.sending import ORDER, SHOPIFY, event, send, signed
 
@@ -89,10 +90,24 @@ async def test_an_unknown_source_is_not_found_and_the_known_ones_are_named(clien
         assert "shopify" in answer.json()["detail"]
 
 
-async def test_a_body_over_the_limit_is_refused_by_its_declared_length(client: httpx.AsyncClient, world: World) -> None:
-    body = b" " * (world.settings.body_limit_bytes + 1)
-    answer = await client.post("/api/v1/signals/shopify", content=body)
+async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient, world: World) -> None:
+    body = json.dumps(ORDER).encode()
+    body += b" " * (world.settings.body_limit_bytes + 1 - len(body))
+    answer = await send(client, world, Source.SHOPIFY, body, SHOPIFY)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert await stored(world) == []
+
+
+async def test_a_body_that_is_declared_far_too_long_is_not_read_at_all(client: httpx.AsyncClient) -> None:
+    read = False
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        read = True
+        yield b""
+
+    answer = await client.post("/api/v1/signals/shopify", content=body(), headers={"content-length": "9" * 15})
+    assert (answer.status_code, read) == (413, False)
 
 
 async def test_a_chunked_body_over_the_limit_is_refused_before_it_is_read_to_the_end(
@@ -108,7 +123,7 @@ async def test_a_chunked_body_over_the_limit_is_refused_before_it_is_read_to_the
 
     answer = await client.post("/api/v1/signals/shopify", content=endless())
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-    assert sent <= world.settings.body_limit_bytes + 2 * 65_536
+    assert sent <= world.settings.body_limit_bytes + THROWN_AWAY + 2 * 65_536
     assert await stored(world) == []
 
 

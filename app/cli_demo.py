@@ -1,0 +1,50 @@
+"""`ordermend demo`."""
+
+import asyncio
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.cli_output import AsJson, say_json, single
+from app.cli_settings import settings_now
+from app.demo import report
+from app.demo.stage import perform_and_stay, perform_once
+
+commands = single()
+
+
+class ClassifierName(StrEnum):
+    AUTO = "auto"
+    RULES = "rules"
+    LLM = "llm"
+
+
+@commands.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Play on a throw-away database and end.")] = False,
+    as_json: AsJson = False,
+    classifier: Annotated[ClassifierName | None, typer.Option(help="Who reads the cases; the settings decide otherwise.")] = None,
+) -> None:
+    """Play real-shaped webhooks of seven sources through the real endpoints, with real signatures, and show what comes of it.
+
+    Without --once it then serves until interrupted, and keeps what was played."""
+    if as_json and not once:
+        raise typer.BadParameter("--json goes with --once; without it the demo goes on serving")
+    settings = settings_now()
+    if classifier is not None:
+        settings = settings.model_copy(update={"classifier": classifier.value})
+    if not once:
+        asyncio.run(perform_and_stay(settings, Console()))
+        return
+    console = Console(stderr=True) if as_json else Console()
+    performance = asyncio.run(perform_once(settings, console))
+    if as_json:
+        say_json(performance.as_json())
+    else:
+        report.deliveries(console, performance.played)
+        report.summary(console, performance.outcome, performance.classifier)
+    if not performance.succeeded:
+        sys.exit(1)

@@ -1,0 +1,141 @@
+"""`ordermend db upgrade` and `ordermend doctor`."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from procrastinate.exceptions import ConnectorException
+
+from app.cli_output import AsJson, group, say, say_json, single
+from app.cli_settings import settings_now
+from app.database import CONNECTION_FAILURES, connect, embedded_url, ping, upgrade
+from app.errors import ConfigurationInvalid, DatabaseUnavailable, OrdermendError
+from app.models.choice import chosen_classifier
+from app.settings import Settings
+from app.signals.shapes import WEBHOOK_SOURCES
+from app.wiring import Configuration, load_configuration
+
+database = group()
+doctor = single()
+
+OLDEST_SERVER = 14
+
+
+@database.callback()
+def _words() -> None:
+    """The database."""
+
+
+@database.command("upgrade")
+def upgrade_database(as_json: AsJson = False) -> None:
+    """Bring the database to the newest schema. Safe to repeat, and while others do the same."""
+    settings = settings_now()
+    try:
+        upgrade(_url(settings))
+    except (ConnectorException, *CONNECTION_FAILURES) as error:
+        raise DatabaseUnavailable(f"The database does not answer ({type(error).__name__}).") from error
+    where = "the configured server" if settings.database_url else f"the embedded server in {settings.data_dir}"
+    if as_json:
+        say_json({"upgraded": True, "embedded": not settings.database_url})
+    else:
+        say(f"The schema in {where} is the newest.")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`state` is ok, note (it works, but look) or wrong. `do` says what to do about it."""
+
+    name: str
+    state: str
+    found: str
+    do: str = ""
+
+
+@doctor.command("doctor")
+def look_everywhere(as_json: AsJson = False) -> None:
+    """Check settings, files, database and classifier. Exit code 1 when something does not work."""
+    checks = list(_checks())
+    if as_json:
+        say_json({"ok": all(check.state != "wrong" for check in checks), "checks": [asdict(check) for check in checks]})
+    else:
+        for check in checks:
+            say(f"{check.state:<6} {check.name:<14} {check.found}" + (f"\n{'':<22}-> {check.do}" if check.do else ""))
+    if any(check.state == "wrong" for check in checks):
+        sys.exit(1)
+
+
+def _checks() -> Iterator[Check]:
+    try:
+        settings = settings_now()
+    except ConfigurationInvalid as error:
+        yield Check("settings", "wrong", str(error), "correct these variables of the environment")
+        return
+    yield Check("settings", "ok", f"data in {settings.data_dir}, configuration in {settings.config_dir}")
+    yield _data_folder(settings)
+    try:
+        files = load_configuration(settings.config_dir)
+    except OrdermendError as error:
+        yield Check("configuration", "wrong", str(error), "correct the lines named")
+    else:
+        yield Check("configuration", "ok", f"policy {files.policy.version}, {len(files.detectors.detectors)} detectors")
+        yield _classifier(settings, files)
+    yield _database(settings)
+    yield _secrets(settings)
+
+
+def _data_folder(settings: Settings) -> Check:
+    nearest = next(folder for folder in (settings.data_dir, *settings.data_dir.parents) if folder.exists())
+    if os.access(nearest, os.W_OK):
+        return Check("data folder", "ok", f"{settings.data_dir} can be written")
+    return Check("data folder", "wrong", f"{nearest} cannot be written", "set ORDERMEND_DATA_DIR to a folder that can")
+
+
+def _classifier(settings: Settings, files: Configuration) -> Check:
+    try:
+        name = asyncio.run(_chosen(settings, files))
+    except OrdermendError as error:
+        return Check("classifier", "wrong", str(error), "set ORDERMEND_LLM__BASE_URL and _API_KEY, or ORDERMEND_CLASSIFIER=rules")
+    if name == "rules":
+        return Check("classifier", "note", "rules only, no model", "set ORDERMEND_LLM__API_KEY for a model")
+    return Check("classifier", "ok", f"{name}, {settings.llm.model}")
+
+
+async def _chosen(settings: Settings, files: Configuration) -> str:
+    async with chosen_classifier(settings, files.policy, files.owners) as chosen:
+        return chosen.name
+
+
+def _database(settings: Settings) -> Check:
+    kind = "configured" if settings.database_url else "embedded"
+    try:
+        version = asyncio.run(_server_version(_url(settings)))
+    except Exception as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        return Check(
+            "database", "wrong", f"the {kind} server does not answer: {why}", "start it, or correct ORDERMEND_DATABASE_URL"
+        )
+    if int(version.partition(".")[0]) < OLDEST_SERVER:
+        return Check("database", "wrong", f"PostgreSQL {version}", f"use PostgreSQL {OLDEST_SERVER} or newer")
+    return Check("database", "ok", f"{kind} PostgreSQL {version}")
+
+
+async def _server_version(url: str) -> str:
+    opened = connect(url, pool_size=1)
+    try:
+        return str((await ping(opened.engine))["version"])
+    finally:
+        await opened.engine.dispose()
+
+
+def _secrets(settings: Settings) -> Check:
+    missing = [source.value for source in WEBHOOK_SOURCES if not settings.webhooks.of(source)]
+    if not missing:
+        return Check("webhooks", "ok", "every source has a secret")
+    do = "set ORDERMEND_WEBHOOKS__<SOURCE>_SECRET for those that you use"
+    return Check("webhooks", "note", f"no secret, so every delivery is refused: {', '.join(missing)}", do)
+
+
+def _url(settings: Settings) -> str:
+    return settings.database_url or embedded_url(settings.data_dir)
