@@ -15,6 +15,8 @@ from app.demo.stage import perform_and_stay, perform_once
 
 commands = single()
 
+FILE_WIDTH = 160
+
 
 class ClassifierName(StrEnum):
     AUTO = "auto"
@@ -36,10 +38,10 @@ def demo(
     settings = settings_now()
     if classifier is not None:
         settings = settings.model_copy(update={"classifier": classifier.value})
+    console = _console(as_json)
     if not once:
-        asyncio.run(perform_and_stay(settings, Console()))
+        asyncio.run(perform_and_stay(settings, console))
         return
-    console = Console(stderr=True) if as_json else Console()
     performance = asyncio.run(perform_once(settings, console))
     if as_json:
         say_json(performance.as_json())
@@ -48,3 +50,9 @@ def demo(
         report.summary(console, performance.outcome, performance.classifier)
     if not performance.succeeded:
         sys.exit(1)
+
+
+def _console(as_json: bool) -> Console:
+    """A program that reads JSON gets nothing else on stdout; what is not a terminal has no width of its own."""
+    console = Console(stderr=as_json)
+    return console if console.is_terminal else Console(stderr=as_json, width=FILE_WIDTH)

@@ -25,6 +25,9 @@ with warnings.catch_warnings():
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 CONNECTION_FAILURES = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 
+_NOT_NOW = ("08", "40", "53", "55", "57", "58")
+"""SQLSTATE classes: connection, conflict with another transaction, out of resources, object in use, intervention, system."""
+
 Sessions = async_sessionmaker[AsyncSession]
 
 
@@ -72,6 +75,7 @@ def connect(url: str, *, pool_size: int) -> Database:
         max_overflow=pool_size,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error's text ends up in logs, and parameters hold bodies and addresses
     )
     return Database(libpq, engine, async_sessionmaker(engine, expire_on_commit=False))
 
@@ -86,6 +90,15 @@ def alembic_config(url: str) -> Config:
 def upgrade(url: str) -> None:
     """Bring the schema to the newest revision. Safe to call from several processes at once: the first one works."""
     command.upgrade(alembic_config(url), "head")
+
+
+def is_away(error: BaseException) -> bool:
+    """True when the database could do nothing right now, whatever was asked of it. False when it refuses these very values:
+    the driver raises an OperationalError for some of those, too (an index row that is too large, for instance)."""
+    if not isinstance(error, CONNECTION_FAILURES):
+        return False
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state is None or state[:2] in _NOT_NOW
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ fails alone: the batch is then stored row by row.
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from app.store import plain_observations
 from app.tables import Signal, SignalState
 from app.world import World
 from guardrails.facts import canonical_json
+
+log = logging.getLogger("ordermend.inbox")
 
 BATCH = 200
 SECRET_HEADERS = ("authorization", "cookie", "signature", "hmac", "secret", "token")
@@ -91,7 +94,10 @@ class Inbox:
         while True:
             await self._news.wait()
             self._news.clear()
-            await self._world.nudge("read_signals", "")
+            try:
+                await self._world.nudge("read_signals", "")
+            except Exception:
+                log.exception("nudge failed; the sweep will find the signals")
 
     async def _store(self, row: dict[str, Any]) -> Accepted:
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()

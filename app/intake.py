@@ -14,7 +14,7 @@ from app.database import write
 from app.ids import new_id
 from app.inbox import signal_row
 from app.signals import reading
-from app.signals.shapes import Delivery, Envelope, Source
+from app.signals.shapes import Delivery, Envelope, FieldsInvalid, Source
 from app.tables import CLOSED, Case, CaseState, Signal
 from app.trail import Entry, Event, append
 from app.world import World
@@ -44,8 +44,8 @@ async def report(world: World, actor: Actor, reported: Report) -> str:
         body["description"] = reported.description
     mark = new_id("rep", now)
     rows = [signal_row(Source.TRIAGE, Delivery({}, body, mark, mark, "report"), canonical_json(body).encode(), now)]
-    for given in reported.signals:
-        rows += _given_signal(world, given)
+    for index, given in enumerate(reported.signals):
+        rows += _given_signal(world, given, f"/signals/{index}/payload")
     async with write(world.database.sessions) as session:
         await session.execute(insert(Signal).values(rows).on_conflict_do_nothing())
     await reader.read_signals(world)
@@ -56,14 +56,19 @@ async def report(world: World, actor: Actor, reported: Report) -> str:
     return case_id
 
 
-def _given_signal(world: World, given: dict[str, Any]) -> list[dict[str, Any]]:
-    """A vendor's body handed over by an authenticated reporter; its signature was theirs to check."""
+def _given_signal(world: World, given: dict[str, Any], pointer: str) -> list[dict[str, Any]]:
+    """A vendor's body handed over by an authenticated reporter; its signature was theirs to check.
+
+    Raises FieldsInvalid with pointers that begin with `pointer`."""
     now = world.clock()
     headers = {str(k).lower(): str(v) for k, v in (given.get("headers") or {}).items()}
     raw = canonical_json(given["payload"]).encode()
     source = Source(given["source"])
-    opened = reading.open_body(Envelope(source, headers, raw, now))
-    return [signal_row(source, delivery, canonical_json(delivery.payload).encode(), now) for delivery in opened]
+    try:
+        opened = reading.open_body(Envelope(source, headers, raw, now))
+        return [signal_row(source, delivery, canonical_json(delivery.payload).encode(), now) for delivery in opened]
+    except FieldsInvalid as error:
+        raise FieldsInvalid([(pointer + place, detail) for place, detail in error.errors]) from error
 
 
 async def _ensure_case(world: World, actor: Actor, reported: Report) -> str:

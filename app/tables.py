@@ -21,6 +21,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from guardrails.facts import canonical_json
+
 
 def storable(value: Any) -> Any:
     """The value without what PostgreSQL cannot hold: NUL and lone surrogates become U+FFFD, everywhere inside it."""
@@ -32,6 +34,11 @@ def storable(value: Any) -> Any:
         case list() | tuple():
             return [storable(item) for item in value]
     return value
+
+
+def storable_bytes(value: Any) -> bytes:
+    """The value as canonical JSON in UTF-8, as it is kept for reading again."""
+    return canonical_json(storable(value)).encode()
 
 
 class StorableText(TypeDecorator[str]):
@@ -282,6 +289,8 @@ class ActionRow(Base):
     idempotency_key: Mapped[str] = mapped_column(unique=True)
     state: Mapped[str]
     requested_by: Mapped[str]
+    approval_id: Mapped[str | None] = mapped_column(ForeignKey("approvals.id"))
+    """The approval that it carries out; None for what the guard allowed by itself."""
     approved_by: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     facts_sha256: Mapped[str]
     policy_sha256: Mapped[str]

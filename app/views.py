@@ -126,11 +126,12 @@ def _conditions(wanted: CaseFilter) -> list[ColumnElement[bool]]:
 
 
 def _mentions(words: str) -> ColumnElement[bool]:
-    """Every word somewhere in the case's own text; or the whole as an identifier of its order, such as a tracking code."""
-    columns = (Case.id, Case.order_ref, Case.summary, Case.sentence, Case.category)
+    """Every word somewhere in the case's own text; or the whole as its id, or as an identifier of its order such as a tracking
+    code. Ids are random, so a part of one says nothing."""
+    columns = (Case.order_ref, Case.summary, Case.sentence, Case.category)
     each = [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words.split()]
     identifiers = _holding(words.strip(), order_identifier(words))
-    return or_(and_(*each), Case.order_id.in_(identifiers))
+    return or_(and_(*each), Case.id == words.strip(), Case.order_id.in_(identifiers))
 
 
 def _holding(*identifiers: str) -> Select[str]:

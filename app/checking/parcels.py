@@ -27,7 +27,8 @@ def _carrier_words(context: OrderContext, name: str) -> list[ContextField]:
 def scans(context: OrderContext) -> list[dict[str, Any]]:
     """All visible scans of all parcels."""
     lists = [item.winner.value for item in _carrier_words(context, "tracking.scans")]
-    return [scan for found in lists if isinstance(found, list) for scan in found if isinstance(scan, dict)]
+    found = [scan for told in lists if isinstance(told, list) for scan in told if isinstance(scan, dict)]
+    return [{key: value for key, value in scan.items() if isinstance(value, str | bool)} for scan in found]
 
 
 def scanned(context: OrderContext) -> Checked:

@@ -1,6 +1,6 @@
 """Reading the plain JSON values of a context as what they are. What does not fit is None: not seen, never guessed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,13 +8,30 @@ from typing import Any
 from app.context import ContextField, OrderContext
 from guardrails.facts import UNKNOWN, Unknown
 from guardrails.money import Money, MoneyError
+from guardrails.policy.catalogue import CATALOGUE
+from guardrails.policy.language import ValueType
 
 Checked = bool | Unknown
 
 
+_STRUCTURED = frozenset(["tracking.scans", "order.lines", "order.ship_to", "order.gateways"])
+"""Fields whose values are lists or objects that the checks look into. Their insides are read one by one, each for itself."""
+_JSON_TYPE: Mapping[ValueType, type] = {ValueType.BOOL: bool, ValueType.INT: int, ValueType.MONEY: dict}
+
+
 def stated(context: OrderContext, name: str) -> tuple[ContextField, ...]:
-    """The field for every entity of which a value was stated."""
-    return tuple(item for item in context.entities_of(name) if item.winner.value is not None)
+    """The field for every entity of which a usable value was stated, the one that changed last first."""
+    return tuple(item for item in context.entities_of(name) if _usable(name, item.winner.value))
+
+
+def _usable(name: str, value: Any) -> bool:
+    """A value of another type than the field's is no statement: whoever sent it, it must not be taken for one."""
+    if value is None or name in _STRUCTURED:
+        return value is not None
+    declared = CATALOGUE.get(name)
+    if declared is None:
+        return isinstance(value, str | int) or money(value) is not None
+    return type(value) is _JSON_TYPE.get(declared.type, str)
 
 
 def values(context: OrderContext, name: str) -> tuple[Any, ...]:
@@ -24,12 +41,12 @@ def values(context: OrderContext, name: str) -> tuple[Any, ...]:
 def current(context: OrderContext, name: str) -> Any:
     """The value of the entity that changed last, or None."""
     found = context.current(name)
-    return None if found is None else found.winner.value
+    return found.winner.value if found is not None and _usable(name, found.winner.value) else None
 
 
 def value_of(context: OrderContext, name: str, entity: str) -> Any:
     """The value of one entity, or None."""
-    return next((item.winner.value for item in context.entities_of(name) if item.entity == entity), None)
+    return next((item.winner.value for item in stated(context, name) if item.entity == entity), None)
 
 
 def moment(value: Any) -> datetime | None:
@@ -88,7 +105,7 @@ def history(context: OrderContext, name: str) -> list[Word]:
         Word(told.occurred_at, told.value, told.system, told.entity)
         for signal in context.signals
         for told in signal.observations
-        if told.field == name and told.value is not None
+        if told.field == name and _usable(name, told.value)
     ]
     return sorted(found, key=lambda word: word.at)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -14,7 +15,7 @@ from app.demo.scenario import Sending
 from app.tables import Case, CaseState
 
 _COLOUR = {"automate": "green", "review": "yellow", "block": "red"}
-_ENDED = {CaseState.CLEARED.value: "cleared by itself", CaseState.RESOLVED.value: "resolved"}
+_ENDED = {CaseState.CLEARED.value: "healed", CaseState.RESOLVED.value: "resolved"}
 
 
 def as_json(played: Played, outcome: Outcome, classifier: str, seconds: float) -> dict[str, Any]:
@@ -46,10 +47,11 @@ def progress(console: Console, total: int) -> Iterator[Told]:
 
 
 def summary(console: Console, outcome: Outcome, classifier: str) -> None:
-    table = Table(title=f"What Ordermend made of it (classifier: {classifier})", title_justify="left", show_lines=False)
+    title = f"What Ordermend made of it (classifier: {classifier})"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("order", "category", "verdict", "owner"):
         table.add_column(name, no_wrap=True)
-    table.add_column("why", overflow="fold")
+    table.add_column("why", min_width=24)
     for case in outcome.cases:
         table.add_row(case.order_ref, case.category, _verdict(case), case.owner, escape(case.sentence))
     console.print(table)
@@ -60,15 +62,13 @@ def summary(console: Console, outcome: Outcome, classifier: str) -> None:
 
 
 def deliveries(console: Console, played: Played) -> None:
-    console.print(
-        f"{played.accepted} signals accepted, {played.duplicates} delivered twice and stored once, "
-        f"{played.kept_unread} unreadable and kept in the dead letter."
-    )
+    console.print(f"{played.accepted} signals accepted, {played.duplicates} delivered twice and stored once.")
+    console.print(f"{played.kept_unread} verified but unreadable, kept in the dead letter to be mended and replayed.")
 
 
 def where_to_go(console: Console, address: str, key: str) -> None:
-    console.print(f"\nOrdermend listens on [bold]{address}[/bold] (the API is described at {address}/docs).")
-    console.print(f"An API key for the demo, shown only now: [bold]{key}[/bold]")
+    console.print(f"\nOrdermend listens on [bold]{address}[/bold]; the API is described at {address}/docs.", soft_wrap=True)
+    console.print(f"An API key for the demo, shown only now: [bold]{key}[/bold]", soft_wrap=True)
     console.print(f'  curl -H "Authorization: Bearer {key}" {address}/api/v1/cases', soft_wrap=True, highlight=False)
     console.print("Ctrl-C ends it; what was played is kept.")
 
@@ -76,4 +76,4 @@ def where_to_go(console: Console, address: str, key: str) -> None:
 def _verdict(case: Case) -> str:
     ended = _ENDED.get(case.state)
     verdict = case.verdict or "none yet"
-    return f"[dim]{verdict}, {ended}[/dim]" if ended else f"[{_COLOUR.get(verdict, 'white')}]{verdict}[/]"
+    return f"[dim]{ended}[/dim]" if ended else f"[{_COLOUR.get(verdict, 'white')}]{verdict}[/]"

@@ -19,7 +19,6 @@ def create_app(world: World, inbox: Inbox) -> FastAPI:
         title="Ordermend", version=VERSION, openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.world, app.state.inbox, app.state.metrics = world, inbox, Metrics()
-    # `/signals/dead-letter` stands before `/signals/{source}`; they differ in method, but so the 405 names the right ones.
     for router in (api.router, api_reading.router, webhooks.router, health.router, describing.router):
         app.include_router(router)
     problems.install(app)

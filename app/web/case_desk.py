@@ -18,6 +18,7 @@ from app.review import ReviewDecision, ReviewRequest
 from app.web import case_page
 from app.web.at_hand import AWorld
 from app.web.bodies import Model, read_model
+from app.web.in_words import span
 from app.web.problems import Refusal, describe
 from app.web.rendering import Pages, ThePages, pages_of
 from app.web.schemas import AssignRequest, EvidenceRequest, OutcomeRequest, ReviewBody
@@ -166,7 +167,7 @@ async def _page(
         has_fired=case_page.has_fired,
         reportable=case_page.REPORTABLE,
         undo_of=lambda action: views.undo_of(world, action),
-        lease=timedelta(seconds=world.settings.claim_lease_s),
+        lease=span(timedelta(seconds=world.settings.claim_lease_s)),
         lines=case_page.trail_lines(entries[:TRAIL_ON_PAGE]),
         trail_goes_on=len(entries) > TRAIL_ON_PAGE,
         said=said,

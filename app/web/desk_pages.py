@@ -16,6 +16,7 @@ from app.tables import CLOSED, CaseState, Signal, SignalState
 from app.web import case_page
 from app.web.at_hand import AWorld
 from app.web.bodies import read_model
+from app.web.in_words import visible
 from app.web.pages import MAX_CURSOR, cursor_after, place_of
 from app.web.problems import CURSOR_INVALID, Refusal, describe
 from app.web.rendering import ThePages
@@ -171,4 +172,5 @@ async def replay(request: Request, signal_id: str, world: AWorld, pages: ThePage
 
 
 def _shown(row: Signal) -> dict[str, Any]:
-    return {"signal": row, "body": row.body.decode("utf-8", "replace"), "dead": row.state == SignalState.DEAD}
+    body = row.body.decode("utf-8", "replace")
+    return {"signal": row, "body": body, "dead": row.state == SignalState.DEAD, "hidden_characters": visible(body) != body}

@@ -65,6 +65,14 @@ async def test_search_takes_its_words_literally(world: World, text: str, found: 
     assert len(await listed(world, CaseFilter(text=text))) == found
 
 
+async def test_a_case_is_found_by_its_whole_id(world: World) -> None:
+    await some_cases(world, 2)
+    async with world.database.sessions() as session:
+        first, second = await views.queue(session, CaseFilter(), None, 50)
+    assert await listed(world, CaseFilter(text=first.id)) == ["#0"]
+    assert await listed(world, CaseFilter(text=second.id[:12])) == []
+
+
 async def test_states_narrow_the_queue_together(world: World) -> None:
     await some_cases(world, 3)
     async with write(world.database.sessions) as session:

@@ -18,6 +18,7 @@ from app.tables import Signal, SignalState
 from app.web.app import create_app
 from app.web.bodies import THROWN_AWAY
 from app.world import World
+from tests.app.signals.recorded import webhook_bodies
 from tests.app.web.sending import ORDER, SHOPIFY, event, send, signed
 
 
@@ -241,3 +242,15 @@ async def test_two_apps_count_for_themselves(world: World, inbox: Inbox, client:
     other = httpx.AsyncClient(transport=httpx.ASGITransport(create_app(world, inbox)), base_url="http://other.test")
     async with other:
         assert "ordermend_signals_total{" not in (await other.get("/metrics")).text
+
+
+async def test_every_recorded_webhook_body_is_answered_202_and_stored(client: httpx.AsyncClient, world: World) -> None:
+    bodies = list(webhook_bodies())
+    assert len(bodies) > 150
+    for number, (name, source, headers, payload) in enumerate(bodies):
+        own = {"x-shopify-webhook-id": f"d{number}", "x-shopify-event-id": f"e{number}"} if source is Source.SHOPIFY else {}
+        answer = await send(client, world, source, payload, headers | own)
+        assert answer.status_code == 202, (name, answer.text)
+    rows = await stored(world)
+    assert len([row for row in rows if row.source == Source.SHOPIFY]) == len([b for b in bodies if b[1] is Source.SHOPIFY])
+    assert {row.state for row in rows} <= {SignalState.RECEIVED, SignalState.UNMAPPED}
