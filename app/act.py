@@ -3,22 +3,28 @@
 Nothing outside is called inside an open transaction. A lost reply is UNKNOWN, and only observation or a person leaves that.
 """
 
+import asyncio
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
-from app.clients.port import Done, Ending, Failed, Task, UnknownOutcome
+from app.clients.port import Connector, Done, Ending, Failed, Task, UnknownOutcome
 from app.database import write
 from app.judge import look
-from app.tables import ActionRow, ActionState, Case, CaseState
+from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Order
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.taxonomy import Action
 
+LONGEST_CALL = timedelta(seconds=45)
 ABANDONED_AFTER = timedelta(seconds=60)
-"""A started action without a receipt for this long: the process that ran it is gone."""
+"""A started action without a receipt for this long: the process that ran it is gone, or it would have given up."""
+MOST_ATTEMPTS = 5
+log = logging.getLogger("ordermend.act")
 _EVENT = {
     ActionState.DONE: Event.ACTION_DONE,
     ActionState.FAILED: Event.ACTION_FAILED,
@@ -26,6 +32,7 @@ _EVENT = {
     ActionState.REFUSED: Event.ACTION_REFUSED,
     ActionState.HANDED_OVER: Event.ACTION_HANDED_OVER,
 }
+_NEEDS_A_PERSON = (ActionState.FAILED, ActionState.UNKNOWN, ActionState.HANDED_OVER)
 
 
 async def carry_out(world: World, action_id: str) -> None:
@@ -42,7 +49,19 @@ async def carry_out(world: World, action_id: str) -> None:
         why = f"No connector carries out {task.action} here; a person does it by hand and reports the outcome."
         await _finish(world, action_id, ActionState.HANDED_OVER, {}, why)
         return
-    await _settle(world, action_id, await connector.carry_out(task))
+    await _settle(world, action_id, await _call(connector, task))
+
+
+async def _call(connector: Connector, task: Task) -> Ending:
+    """A connector never raises and always ends. Where one does, or does not, it may have done its work all the same."""
+    try:
+        async with asyncio.timeout(LONGEST_CALL.total_seconds()):
+            return await connector.carry_out(task)
+    except TimeoutError:
+        return UnknownOutcome(f"No answer within {LONGEST_CALL.total_seconds():.0f} seconds; it may have happened.")
+    except Exception as error:
+        log.exception("the connector of %s failed in a way it does not know", task.action)
+        return UnknownOutcome(f"The connector failed ({type(error).__name__}: {error}); it may have happened."[:500])
 
 
 async def _settle(world: World, action_id: str, ending: Ending) -> None:
@@ -64,7 +83,7 @@ async def recover(world: World, action_id: str) -> None:
             again = True
         elif row.state == ActionState.RUNNING and row.started_at is not None and now - row.started_at >= ABANDONED_AFTER:
             connector = world.connectors.get(Action(row.action))
-            again = connector is not None and connector.repeatable
+            again = connector is not None and connector.repeatable and row.attempts < MOST_ATTEMPTS
             if again:
                 row.state = ActionState.INTENDED.value
         else:
@@ -107,6 +126,11 @@ async def _changed_since(world: World, task: Task) -> str | None:
     async with world.database.sessions() as session:
         row = await store.get_action(session, task.action_id)
         decision = await store.get_decision(session, row.decision_id)
+        case = await store.get_case(session, row.case_id)
+    if case.state in CLOSED:
+        return f"The case is {case.state}."
+    if case.decision_id != row.decision_id:
+        return "The case has been judged again since it was allowed."
     ruled = {item["digest"] for item in decision.ruling["actions"] if item["verdict"] == "automate"}
     if row.digest not in ruled and not row.approved_by:
         return "The decision does not allow this action."
@@ -121,27 +145,33 @@ async def _changed_since(world: World, task: Task) -> str | None:
 async def _finish(world: World, action_id: str, state: ActionState, receipt: dict[str, Any], why: str | None) -> None:
     now = world.clock()
     async with write(world.database.sessions) as session:
+        case_id = (await store.get_action(session, action_id)).case_id
+        await store.lock_order(session, (await store.get_case(session, case_id)).order_id)
+        case = await store.get_case(session, case_id, lock=True)
         row = await store.get_action(session, action_id, lock=True)
-        if row.state not in (ActionState.RUNNING, ActionState.INTENDED):
+        late = row.state == ActionState.UNKNOWN and state in (ActionState.DONE, ActionState.FAILED)
+        if row.state not in (ActionState.RUNNING, ActionState.INTENDED) and not late:
             return
         row.state, row.finished_at, row.receipt, row.error = state.value, now, receipt or None, why
-        case = await store.get_case(session, row.case_id, lock=True)
-        body = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why}
-        entries = [Entry(_EVENT[state], row.requested_by, body, case.id, case.order_id)]
         await session.flush()
-        if case.state == CaseState.ACTING:
-            entries += await close_when_done(session, case, now)
+        closed = await close_when_done(session, case, now) if case.state == CaseState.ACTING else []
+        if case.state == CaseState.AUTOMATED and state in _NEEDS_A_PERSON:
+            case.state, case.version, case.changed_at = CaseState.REVIEW.value, case.version + 1, now
+            case.sentence = f"{row.action} did not end well ({state}): {why}"
+        told = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why, "late": late}
+        told |= {"case_state": case.state, "version": case.version}
         await session.flush()
-        await append(session, now, entries)
+        await append(session, now, [Entry(_EVENT[state], row.requested_by, told, case.id, case.order_id), *closed])
 
 
-async def close_when_done(session: Any, case: Case, now: datetime) -> list[Entry]:
-    """Once every action of the approval has ended: resolved when all are done, back to review when one did not happen or may
-    have happened. An action that was handed over keeps the case open until its outcome is reported."""
-    rows = (await session.execute(select(ActionRow).where(ActionRow.case_id == case.id))).scalars().all()
-    approved = [r for r in rows if r.approved_by and r.decision_id == case.decision_id]
-    if any(r.state in (ActionState.INTENDED, ActionState.RUNNING) for r in approved):
+async def close_when_done(session: AsyncSession, case: Case, now: datetime) -> list[Entry]:
+    """Once every action of the last approval has ended: resolved when all are done, back to review when one did not happen or
+    may have happened. An action that was handed over keeps the case open until its outcome is reported. What was learnt
+    meanwhile is looked at next."""
+    approved = await _last_approved(session, case)
+    if not approved or any(r.state in (ActionState.INTENDED, ActionState.RUNNING) for r in approved):
         return []
+    await session.execute(update(Order).where(Order.id == case.order_id).values(next_look_at=now))
     trouble = [r for r in approved if r.state in (ActionState.FAILED, ActionState.UNKNOWN, ActionState.REFUSED)]
     case.version += 1
     case.changed_at = now
@@ -158,3 +188,11 @@ async def close_when_done(session: Any, case: Case, now: datetime) -> list[Entry
     case.holder, case.held_until = None, None
     body = {"why": case.closed_because, "actions": [r.id for r in approved], "version": case.version}
     return [Entry(Event.CASE_RESOLVED, "act", body, case.id, case.order_id)]
+
+
+async def _last_approved(session: AsyncSession, case: Case) -> list[ActionRow]:
+    """The actions of the newest approval, if it is one of the case's newest decision."""
+    query = select(ActionRow).where(ActionRow.case_id == case.id, ActionRow.decision_id == case.decision_id)
+    rows = (await session.execute(query.where(ActionRow.approval_id.is_not(None)))).scalars().all()
+    newest = max(rows, key=lambda row: (row.created_at, row.id), default=None)
+    return [row for row in rows if newest is not None and row.approval_id == newest.approval_id]

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
@@ -22,6 +22,8 @@ from guardrails.taxonomy import Category, Team
 REPORTED = "reported"
 """The detector of a case that a person or a script reported: nothing clears it by itself."""
 ACTOR = "detectors"
+FORGOTTEN_AFTER = timedelta(days=120)
+"""Disputes may come until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,16 @@ def causes(detections: Detections, rules: DetectorRules) -> tuple[Cause, ...]:
     return tuple(Cause(category, tuple(found)) for category, found in groups.items())
 
 
-async def settle_cases(world: World, order_id: str, sighting: Sighting, started_at: datetime) -> list[str]:
-    """Open, extend, re-open and clear the order's cases. The ids of those that need a judgement.
+async def settle_cases(world: World, order_id: str, sighting: Sighting, news: datetime) -> list[str]:
+    """Open, extend, re-open and clear the order's cases. The ids of the open ones.
 
-    `started_at` is when the look began: signals that join later make another look due."""
+    `news` is the order's mark from before the look gathered: signals that join later make another look due. A look that was
+    overtaken by one that has seen more changes nothing."""
     now = sighting.context.as_of
     async with write(world.database.sessions) as session:
+        order = await store.lock_order(session, order_id)
+        if order is None or (order.looked_at is not None and order.looked_at > news):
+            return []
         existing = await store.cases_of(session, order_id)
         entries: list[Entry] = []
         matched: set[str] = set()
@@ -67,12 +73,15 @@ async def settle_cases(world: World, order_id: str, sighting: Sighting, started_
             case = await _case_for(session, world, order_id, sighting, cause, existing, entries)
             if case is not None:
                 matched.add(case.id)
+        unsettled = await store.cases_with_unsettled_actions(session, order_id)
         for case in existing:
-            if case.id not in matched and cleared(sighting.facts, world.detectors, frozenset(case.detectors)):
+            if case.id in matched or case.id in unsettled or case.state == CaseState.ACTING:
+                continue
+            if cleared(sighting.facts, world.detectors, frozenset(case.detectors)):
                 entries += _clear(case, now)
-        await session.execute(
-            update(Order).where(Order.id == order_id).values(looked_at=started_at, next_look_at=_next_look(sighting, world, now))
-        )
+            elif (root := _explained_by(case, existing, matched, world.detectors)) is not None:
+                entries += _absorb(case, root, now)
+        order.looked_at, order.next_look_at = news, _next_look(sighting, order, world, now)
         await session.flush()
         await append(session, now, entries)
         open_cases = await store.cases_of(session, order_id)
@@ -97,7 +106,9 @@ async def _case_for(
         joins = {*symptoms, Category.UNKNOWN}
         current = next((c for c in opened if c.detected_category in joins), None)
     if current is not None:
-        _extend(current, order_id, cause, signature, now, entries)
+        if current.state != CaseState.ACTING:  # what an approval rests on is not moved under it; a look follows when it has ended
+            _extend(current, order_id, cause, signature, now, entries)
+            _hasten(current, cause, world, sighting.facts)
         return current
     last = max(
         (c for c in existing if c.detected_category == cause.category), key=lambda c: c.closed_at or c.opened_at, default=None
@@ -106,6 +117,7 @@ async def _case_for(
         return None
     if last is not None and last.closed_at is not None and world.detectors.reopens(cause.category, last.closed_at, now):
         _reopen(last, cause, signature, now, entries)
+        last.due_at = world.owners.due_at(cause.category, cause.urgent, now, sighting.facts)
         return last
     case = new_case(
         order_id, sighting.context.order_ref, cause.category, cause.detectors, signature, cause.urgent, world.owners, sighting.facts
@@ -161,16 +173,22 @@ def _extend(case: Case, order_id: str, cause: Cause, signature: str, now: dateti
     was = case.detected_category
     case.detected_category = cause.category.value
     case.fingerprint = f"{order_id}:{cause.category}"
-    case.detectors = cause.detectors
+    case.detectors = [*cause.detectors, *(REPORTED for detector in case.detectors if detector == REPORTED)]
     case.signature = signature
-    case.urgent = case.urgent or cause.urgent
     case.recurrence += 1
     _judge_again(case, now)
     entries.append(_entry(Event.CASE_EXTENDED, case, {"detectors": cause.detectors, "was": was, "recurrence": case.recurrence}))
 
 
+def _hasten(case: Case, cause: Cause, world: World, facts: Facts) -> None:
+    """What has become urgent is due sooner."""
+    if cause.urgent and not case.urgent:
+        case.urgent = True
+        case.due_at = min(case.due_at, world.owners.due_at(cause.category, cause.urgent, facts.as_of, facts))
+
+
 def _reopen(case: Case, cause: Cause, signature: str, now: datetime, entries: list[Entry]) -> None:
-    case.detectors, case.signature = cause.detectors, signature
+    case.detectors, case.signature, case.urgent = cause.detectors, signature, cause.urgent
     case.closed_at, case.closed_because = None, None
     case.recurrence += 1
     case.episode += 1
@@ -189,16 +207,52 @@ def _clear(case: Case, now: datetime) -> list[Entry]:
     case.signature = ""
     if case.state in CLOSED:
         return []
+    return _close(case, "The source recovered: " + ", ".join(case.detectors) + " no longer applies.", now, ACTOR)
+
+
+def _explained_by(case: Case, existing: Sequence[Case], matched: set[str], rules: DetectorRules) -> Case | None:
+    """The open case of the cause whose symptom this open case turns out to be. What somebody reported stands for itself."""
+    if case.state in CLOSED or REPORTED in case.detectors:
+        return None
+    symptom = Category(case.detected_category)
+    causes = (c for c in existing if c.id in matched and explained(rules, Category(c.detected_category), symptom))
+    return next(causes, None)
+
+
+def _absorb(case: Case, cause: Case, now: datetime) -> list[Entry]:
+    return _close(case, f"It is a symptom of {cause.detected_category}, case {cause.id}.", now, ACTOR)
+
+
+def _close(case: Case, why: str, now: datetime, actor: str) -> list[Entry]:
     case.state = CaseState.CLEARED.value
     case.closed_at, case.changed_at = now, now
-    case.closed_because = "The source recovered: " + ", ".join(case.detectors) + " no longer applies."
+    case.closed_because = why
     case.version += 1
     case.holder, case.held_until = None, None
-    return [_entry(Event.CASE_CLEARED, case, {"detectors": case.detectors, "why": case.closed_because})]
+    told = {"category": case.detected_category, "version": case.version, "detectors": case.detectors, "why": why}
+    return [Entry(Event.CASE_CLEARED, actor, told, case_id=case.id, order_id=case.order_id)]
 
 
-def _next_look(sighting: Sighting, world: World, now: datetime) -> datetime | None:
-    """When to look again though nothing arrives: while an absence detector cannot fire yet but still may."""
+async def unite_cases(session: AsyncSession, keep: str, others: Sequence[str], now: datetime, entries: list[Entry]) -> None:
+    """The cases of several records that turned out to be one order. Of the open ones with one cause, the one on which somebody
+    acts stays, else the oldest."""
+    query = select(Case).where(Case.order_id.in_([keep, *others])).order_by(Case.seq).with_for_update()
+    cases = (await session.execute(query)).scalars().all()
+    stays: dict[str, Case] = {}
+    for case in sorted((c for c in cases if c.state not in CLOSED), key=lambda c: c.state != CaseState.ACTING):
+        if stays.setdefault(case.detected_category, case) is not case:
+            entries += _close(case, f"Its order turned out to be that of case {stays[case.detected_category].id}.", now, "reader")
+    await session.flush()
+    for case in cases:
+        case.order_id, case.fingerprint = keep, f"{keep}:{case.detected_category}"
+    await session.flush()
+
+
+def _next_look(sighting: Sighting, order: Order, world: World, now: datetime) -> datetime | None:
+    """When to look again though nothing arrives: while an absence detector cannot fire yet but still may. Orders of which
+    nothing has been heard for long are left alone until something is."""
+    if now - order.changed_at > FORGOTTEN_AFTER:
+        return None
     fired = {d.detector for d in sighting.detections.found}
     waiting = any(d.absence and d.id not in fired for d in world.detectors.detectors)
     done = sighting.facts.get("order.fulfillment_status") == "fulfilled" and sighting.facts.get("check.delivered") is True

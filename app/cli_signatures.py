@@ -85,10 +85,9 @@ def send(
 
 
 def _source(name: str) -> Source:
-    try:
-        return Source(name)
-    except ValueError as error:
-        raise InputInvalid([("/source", f"{name!r} is none of " + ", ".join(WEBHOOK_SOURCES))]) from error
+    if name not in [source.value for source in WEBHOOK_SOURCES]:
+        raise InputInvalid([("/source", f"{name!r} is none of " + ", ".join(WEBHOOK_SOURCES))])
+    return Source(name)
 
 
 def _delivery(number: int, line: str, source: Source, topic: str | None) -> _Delivery:

@@ -11,10 +11,9 @@ from app.errors import IllegalTransition, InputInvalid, NotFound
 from app.inbox import signal_row
 from app.signals import reading
 from app.signals.shapes import Envelope, SignalRefused, Source
-from app.tables import Signal, SignalState
+from app.tables import Signal, SignalState, storable_bytes
 from app.trail import Entry, Event, append
 from app.world import World
-from guardrails.facts import canonical_json
 from guardrails.proposal import Actor
 
 
@@ -36,7 +35,7 @@ async def replay(world: World, actor: Actor, signal_id: str, payload: dict[str, 
             raise NotFound(f"There is no signal {signal_id!r}.")
         if signal.state != SignalState.DEAD:
             raise IllegalTransition(f"Signal {signal_id} is {signal.state}; only a dead one is replayed.")
-        raw = signal.body if payload is None else canonical_json(payload).encode()
+        raw = signal.body if payload is None else storable_bytes(payload)
         read = _read(signal, raw)
         body = {
             "signal_id": signal.id,

@@ -57,17 +57,57 @@ async def record(world: World, case: Case, sighting: Sighting, diagnosis: Diagno
     now = world.clock()
     async with write(world.database.sessions) as session:
         row = await store.get_case(session, case.id, lock=True)
-        if row.state in (*CLOSED, CaseState.ACTING):
+        if await _overtaken(session, row, case, sighting):
             return Recorded(None, ())
         decision = _decision(row, sighting, diagnosis, ruling, now)
         session.add(decision)
         await session.flush()
         _move(row, world, decision, diagnosis, ruling, now)
+        await _keep_before_a_person(session, row)
         entries = [Entry(Event.DECISION_MADE, AGENT.id, trail_body(decision), row.id, row.order_id)]
         permitted = [item.action for item in ruling.actions if item.verdict is Verdict.AUTOMATE]
-        allowed = await intend(session, row, decision, permitted, f"episode:{row.episode}", AGENT.id, (), now, entries)
+        allowed = await intend(session, row, decision, permitted, Warrant(AGENT.id, f"episode:{row.episode}"), now, entries)
         await append(session, now, entries)
         return Recorded(decision.id, tuple(allowed))
+
+
+async def _overtaken(session: AsyncSession, row: Case, judged: Case, sighting: Sighting) -> bool:
+    """The case was closed, set aside by a person or judged on newer facts while this judgement was being made."""
+    if row.state in (*CLOSED, CaseState.ACTING):
+        return True
+    if row.decision_id is None or row.decision_id == judged.decision_id:
+        return row.state not in (judged.state, CaseState.JUDGING)
+    newest = await store.get_decision(session, row.decision_id)
+    return datetime.fromisoformat(newest.snapshot["as_of"]) >= sighting.context.as_of
+
+
+async def _keep_before_a_person(session: AsyncSession, case: Case) -> None:
+    """While one of its actions may have happened, or waits to be done by hand, a case is not left to itself."""
+    if case.state != CaseState.AUTOMATED or case.id not in await store.cases_with_unsettled_actions(session, case.order_id):
+        return
+    case.state = CaseState.REVIEW.value
+    case.sentence = f"{case.sentence} An earlier action of this case has not been settled: report its outcome."
+
+
+@dataclass(frozen=True, slots=True)
+class Warrant:
+    """On whose word actions are carried out. Within one `sequence` the same action happens once."""
+
+    requested_by: str
+    sequence: str
+    approval_id: str | None = None
+    approved_by: tuple[str, ...] = ()
+
+
+_WORDING = frozenset(["text", "reason"])
+"""Arguments that only say it in words: a ticket about the same matter is the same ticket however it is worded."""
+
+
+def action_key(case_id: str, action: ProposedAction, warrant: Warrant, nth: int) -> str:
+    """The idempotency key: case, action, what it does and the sequence. `nth` tells apart actions of one decision that differ
+    in their wording alone."""
+    does = {name: value for name, value in action.arguments.items() if name not in _WORDING}
+    return sha256_of([case_id, action.action.value, does, warrant.sequence, nth])
 
 
 async def intend(
@@ -75,21 +115,25 @@ async def intend(
     case: Case,
     decision: Decision,
     actions: Sequence[ProposedAction],
-    sequence: str,
-    requested_by: str,
-    approved_by: Sequence[str],
+    warrant: Warrant,
     now: datetime,
     entries: list[Entry],
 ) -> list[str]:
     """Intent rows for the actions; the ids of those that are to run.
 
-    The idempotency key holds case, action, arguments and `sequence`: judging a case again does not repeat what was done, and
-    two approvals of equal refunds are two refunds. What was refused or certainly failed may be intended anew."""
-    ids = []
-    for action in actions:
-        key = sha256_of([case.id, action.action.value, action.digest(), sequence])
+    Judging a case again does not repeat what was done, and two approvals of equal refunds are two refunds. What was not begun,
+    was refused or certainly failed may be intended anew."""
+    ids: list[str] = []
+    keys: list[str] = []
+    for action in {action.digest(): action for action in actions}.values():
+        nth = 0
+        while (key := action_key(case.id, action, warrant, nth)) in keys:
+            nth += 1
+        keys.append(key)
         fresh = {
             "decision_id": decision.id,
+            "arguments": to_plain(action.arguments),
+            "digest": action.digest(),
             "state": ActionState.INTENDED.value,
             "facts_sha256": decision.facts_sha256,
             "policy_sha256": decision.policy_sha256,
@@ -99,21 +143,20 @@ async def intend(
             id=new_id("act", now),
             case_id=case.id,
             action=action.action.value,
-            arguments=to_plain(action.arguments),
-            digest=action.digest(),
             idempotency_key=key,
-            requested_by=requested_by,
-            approved_by=list(approved_by),
+            requested_by=warrant.requested_by,
+            approval_id=warrant.approval_id,
+            approved_by=list(warrant.approved_by),
             **fresh,
         )
-        again = ActionRow.state.in_((ActionState.REFUSED.value, ActionState.FAILED.value))
+        again = ActionRow.state.in_((ActionState.INTENDED.value, ActionState.REFUSED.value, ActionState.FAILED.value))
         upsert = row.on_conflict_do_update(index_elements=["idempotency_key"], set_=fresh, where=again).returning(ActionRow.id)
         action_id = (await session.execute(upsert)).scalar_one_or_none()
         if action_id is not None:
             ids.append(action_id)
             body = {"action_id": action_id, "action": action.action.value, "arguments": to_plain(action.arguments), "key": key}
-            told = body | {"decision_id": decision.id, "approved_by": list(approved_by)}
-            entries.append(Entry(Event.ACTION_INTENDED, requested_by, told, case.id, case.order_id))
+            told = body | {"decision_id": decision.id, "approved_by": list(warrant.approved_by)}
+            entries.append(Entry(Event.ACTION_INTENDED, warrant.requested_by, told, case.id, case.order_id))
     return ids
 
 
@@ -180,7 +223,9 @@ async def give_up(world: World, order_id: str, error: Exception) -> None:
     now = world.clock()
     why = f"Ordermend could not judge this order: {type(error).__name__}: {error}"[:500]
     async with write(world.database.sessions) as session:
-        order = await store.get_order(session, order_id)
+        order = await store.lock_order(session, order_id)
+        if order is None:
+            return
         cases = [c for c in await store.cases_of(session, order_id) if c.state not in CLOSED]
         entries = []
         if not cases:
@@ -196,7 +241,8 @@ async def give_up(world: World, order_id: str, error: Exception) -> None:
                 case.state, case.verdict, case.sentence = CaseState.REVIEW.value, Verdict.REVIEW.value, why
                 case.version += 1
                 case.changed_at = now
-        await session.execute(update(Order).where(Order.id == order_id).values(looked_at=now, failures=0))
+                entries.append(Entry(Event.CASE_UNJUDGED, "pipeline", {"why": why, "version": case.version}, case.id, order_id))
+        order.looked_at, order.failures, order.next_look_at = order.changed_at, 0, now + world.detectors.look_every
         await session.flush()
         await append(session, now, entries)
 
@@ -206,6 +252,12 @@ async def count_failure(world: World, order_id: str) -> int:
     async with write(world.database.sessions) as session:
         counted = update(Order).where(Order.id == order_id).values(failures=Order.failures + 1).returning(Order.failures)
         return (await session.execute(counted)).scalar_one_or_none() or 0
+
+
+async def forget_failures(world: World, order_id: str) -> None:
+    """A look has succeeded: failures count in a row."""
+    async with write(world.database.sessions) as session:
+        await session.execute(update(Order).where(Order.id == order_id, Order.failures > 0).values(failures=0))
 
 
 async def judging_since(session: AsyncSession, older_than: datetime, limit: int) -> list[str]:

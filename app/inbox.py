@@ -15,23 +15,25 @@ from typing import Any
 
 from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import trail
-from app.database import CONNECTION_FAILURES, write
+from app.database import is_away, write
 from app.errors import DatabaseUnavailable
 from app.ids import new_id
 from app.signals import reading
 from app.signals.shapes import Delivery, FieldsInvalid, ParsedSignal, Source
 from app.store import plain_observations
-from app.tables import Signal, SignalState
+from app.tables import Signal, SignalState, storable, storable_bytes
 from app.world import World
-from guardrails.facts import canonical_json
 
 log = logging.getLogger("ordermend.inbox")
 
 BATCH = 200
+LONGEST_ID = 200
+"""Characters. An index takes no entry of more than a third of a page, and a longer id is no id of any vendor."""
+MOST_IDENTIFIERS = 500
+"""Of one signal, the most telling first; an order of more lines than that is found by its other ids."""
 SECRET_HEADERS = ("authorization", "cookie", "signature", "hmac", "secret", "token")
 
 
@@ -64,21 +66,28 @@ class Inbox:
         when the database does not take them."""
         rows = []
         for delivery in deliveries:
-            body = raw if len(deliveries) == 1 else canonical_json(delivery.payload).encode()
+            body = raw if len(deliveries) == 1 else storable_bytes(delivery.payload)
             rows.append(signal_row(source, delivery, body, received_at))
         return list(await asyncio.gather(*(self._store(row) for row in rows)))
 
     async def bury(self, source: Source, headers: Mapping[str, str], raw: bytes, received_at: datetime, why: str) -> str:
-        """Keep a verified delivery that cannot be read in the dead letter; the signal's id. Sent again, it is the same one."""
+        """Keep a verified delivery that cannot be read in the dead letter; the signal's id. Sent again, it is the same one.
+
+        Raises DatabaseUnavailable. It is rare, so it has a transaction of its own, which holds its trail entry, too."""
         digest = hashlib.sha256(raw).hexdigest()
         mark = f"unreadable:{digest}"
         delivery = Delivery(dict(headers), {}, mark, mark, "unreadable")
         row = _row(source, delivery, raw, None, received_at) | {"state": SignalState.DEAD, "error": why}
-        accepted = await self._store(row)
-        if not accepted.duplicate:
-            body = {"signal_id": accepted.signal_id, "source": source, "why": why, "body_sha256": digest}
+        try:
             async with write(self._world.database.sessions) as session:
-                await trail.append(session, received_at, [trail.Entry(trail.Event.SIGNAL_DEAD_LETTERED, source, body)])
+                (accepted,) = await _insert(session, [row])
+                if not accepted.duplicate:
+                    body = {"signal_id": accepted.signal_id, "source": source, "why": why, "body_sha256": digest}
+                    await trail.append(session, received_at, [trail.Entry(trail.Event.SIGNAL_DEAD_LETTERED, source, body)])
+        except Exception as error:
+            if is_away(error):
+                raise _unavailable(error) from error
+            raise
         return accepted.signal_id
 
     async def run(self) -> None:
@@ -106,31 +115,22 @@ class Inbox:
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
-            answers = await self._insert([w.row for w in batch])
-        except CONNECTION_FAILURES as error:
-            _fail(batch, DatabaseUnavailable(f"The database does not answer ({type(error).__name__}); send the signal again."))
-            return
-        except DBAPIError as error:
-            if len(batch) > 1:
+            async with write(self._world.database.sessions) as session:
+                answers = await _insert(session, [w.row for w in batch])
+        except Exception as error:
+            if is_away(error):
+                _fail(batch, _unavailable(error))
+            elif len(batch) == 1:
+                _fail(batch, error)
+            else:
                 for single in batch:
                     await self._write([single])
-                return
-            _fail(batch, error)
-            return
-        except Exception as error:
-            _fail(batch, error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
             if not waiting.answer.done():
                 waiting.answer.set_result(answer)
         if any(not answer.duplicate for answer in answers):
             self._news.set()
-
-    async def _insert(self, rows: list[dict[str, Any]]) -> list[Accepted]:
-        async with write(self._world.database.sessions) as session:
-            inserted = await session.execute(insert(Signal).values(rows).on_conflict_do_nothing().returning(Signal.id))
-            new = set(inserted.scalars())
-            return [Accepted(r["id"], False) if r["id"] in new else await _count_duplicate(session, r) for r in rows]
 
 
 @asynccontextmanager
@@ -165,8 +165,8 @@ def _row(source: Source, delivery: Delivery, body: bytes, parsed: ParsedSignal |
     return {
         "id": new_id("sig", received_at),
         "source": source,
-        "delivery_id": delivery.delivery_id,
-        "event_id": delivery.event_id,
+        "delivery_id": _short(delivery.delivery_id),
+        "event_id": _short(delivery.event_id),
         "topic": parsed.topic if parsed else delivery.topic,
         "headers": {n: v for n, v in delivery.headers.items() if not any(s in n.lower() for s in SECRET_HEADERS)},
         "body": body,
@@ -174,11 +174,34 @@ def _row(source: Source, delivery: Delivery, body: bytes, parsed: ParsedSignal |
         "received_at": received_at,
         "occurred_at": parsed.occurred_at if parsed else None,
         "order_ref": parsed.order_ref if parsed else None,
-        "identifiers": list(parsed.identifiers) if parsed else [],
+        "identifiers": fitting(parsed.identifiers) if parsed else [],
         "observations": plain_observations(parsed) if parsed else None,
         "state": SignalState.UNMAPPED if parsed and not parsed.known else SignalState.RECEIVED,
         "error": None,
     }
+
+
+def fitting(identifiers: Sequence[str]) -> list[str]:
+    """Those that fit the index, as they are stored."""
+    found: list[str] = storable([i for i in identifiers if len(i) <= LONGEST_ID])
+    return found[:MOST_IDENTIFIERS]
+
+
+def _short(identifier: str) -> str:
+    """An id of a vendor as it is; one that no index takes by its digest, which is just as unique."""
+    if len(identifier) <= LONGEST_ID:
+        return identifier
+    return "sha256:" + hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def _insert(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> list[Accepted]:
+    """The answers in the order of the rows. Rows go in sorted, so that two processes with the same ids do not wait for each
+    other in a circle."""
+    ordered = sorted(rows, key=lambda row: (row["source"], row["delivery_id"], row["event_id"]))
+    inserted = await session.execute(insert(Signal).values(ordered).on_conflict_do_nothing().returning(Signal.id))
+    new = set(inserted.scalars())
+    answers = {r["id"]: Accepted(r["id"], False) if r["id"] in new else await _count_duplicate(session, r) for r in ordered}
+    return [answers[row["id"]] for row in rows]
 
 
 async def _count_duplicate(session: AsyncSession, row: dict[str, Any]) -> Accepted:
@@ -186,6 +209,10 @@ async def _count_duplicate(session: AsyncSession, row: dict[str, Any]) -> Accept
     first = (await session.execute(select(Signal.id).where(Signal.source == row["source"], same).limit(1))).scalar_one()
     await session.execute(update(Signal).where(Signal.id == first).values(duplicates=Signal.duplicates + 1))
     return Accepted(first, True)
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
+    return DatabaseUnavailable(f"The database does not answer ({type(error).__name__}); send the signal again.")
 
 
 def _fail(batch: list[_Waiting], error: Exception) -> None:

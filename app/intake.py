@@ -15,10 +15,10 @@ from app.ids import new_id
 from app.inbox import signal_row
 from app.signals import reading
 from app.signals.shapes import Delivery, Envelope, FieldsInvalid, Source
-from app.tables import CLOSED, Case, CaseState, Signal
+from app.tables import CLOSED, Case, CaseState, Signal, storable_bytes
 from app.trail import Entry, Event, append
 from app.world import World
-from guardrails.facts import Facts, canonical_json
+from guardrails.facts import Facts
 from guardrails.proposal import Actor
 from guardrails.taxonomy import Category
 
@@ -43,7 +43,7 @@ async def report(world: World, actor: Actor, reported: Report) -> str:
     if reported.description is not None:
         body["description"] = reported.description
     mark = new_id("rep", now)
-    rows = [signal_row(Source.TRIAGE, Delivery({}, body, mark, mark, "report"), canonical_json(body).encode(), now)]
+    rows = [signal_row(Source.TRIAGE, Delivery({}, body, mark, mark, "report"), storable_bytes(body), now)]
     for index, given in enumerate(reported.signals):
         rows += _given_signal(world, given, f"/signals/{index}/payload")
     async with write(world.database.sessions) as session:
@@ -62,11 +62,11 @@ def _given_signal(world: World, given: dict[str, Any], pointer: str) -> list[dic
     Raises FieldsInvalid with pointers that begin with `pointer`."""
     now = world.clock()
     headers = {str(k).lower(): str(v) for k, v in (given.get("headers") or {}).items()}
-    raw = canonical_json(given["payload"]).encode()
+    raw = storable_bytes(given["payload"])
     source = Source(given["source"])
     try:
         opened = reading.open_body(Envelope(source, headers, raw, now))
-        return [signal_row(source, delivery, canonical_json(delivery.payload).encode(), now) for delivery in opened]
+        return [signal_row(source, delivery, storable_bytes(delivery.payload), now) for delivery in opened]
     except FieldsInvalid as error:
         raise FieldsInvalid([(pointer + place, detail) for place, detail in error.errors]) from error
 
@@ -75,13 +75,14 @@ async def _ensure_case(world: World, actor: Actor, reported: Report) -> str:
     """The order's newest open case takes the report; without one a case of its own opens."""
     now = world.clock()
     async with write(world.database.sessions) as session:
-        order = await store.get_order_by_ref(session, reported.order_ref)
+        found = await store.get_order_by_ref(session, reported.order_ref)
+        order = await store.lock_order(session, found.id) or found
         opened = [c for c in await store.cases_of(session, order.id) if c.state not in CLOSED]
         body = {"reported_by": reported.reported_by, "by": actor.id}
         if opened:
             case, event = opened[-1], Event.CASE_EXTENDED
-            case.state, case.changed_at, case.version = CaseState.JUDGING.value, now, case.version + 1
-            case.recurrence += 1
+            case.state = case.state if case.state == CaseState.ACTING else CaseState.JUDGING.value
+            case.changed_at, case.version, case.recurrence = now, case.version + 1, case.recurrence + 1
         else:
             mark = new_id("rep", now)
             case = new_case(order.id, order.ref, Category.UNKNOWN, [REPORTED], mark, False, world.owners, Facts(order.ref, now))
@@ -102,7 +103,7 @@ async def attach_evidence(world: World, actor: Actor, case_id: str, facts: dict[
     if note is not None:
         body["description"] = note
     mark = new_id("evi", now)
-    row = signal_row(Source.EVIDENCE, Delivery({}, body, mark, mark, "evidence"), canonical_json(body).encode(), now)
+    row = signal_row(Source.EVIDENCE, Delivery({}, body, mark, mark, "evidence"), storable_bytes(body), now)
     async with write(world.database.sessions) as session:
         await session.execute(insert(Signal).values([row]).on_conflict_do_nothing())
         locked = await store.get_case(session, case_id, lock=True)

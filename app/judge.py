@@ -6,6 +6,7 @@ The live pipeline and the eval suite both go through here, so what is measured i
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.checking.values import stated
 from app.checks import derive, inputs_of
 from app.classify import Classifier, Diagnosis, Question
 from app.context import OrderContext
@@ -62,7 +63,7 @@ def _read_before_failure(context: OrderContext, detections: Detections) -> bool:
     """Our connection to a system failed after we last read from it: what it did since is not known."""
     if detections.found[0].category is not Category.INTEGRATION_FAILURE:
         return False
-    failed = {item.winner.value: item.winner.observed_at for item in context.entities_of("integration.system")}
+    failed = {item.winner.value: item.winner.observed_at for item in stated(context, "integration.system")}
     winners = [item.winner for item in context.fields.values()]
     return any(w.reading and w.system in failed and w.observed_at < failed[w.system] for w in winners)
 

@@ -30,7 +30,7 @@ async def report_outcome(world: World, actor: Actor, case_id: str, body: dict[st
         raise Denied("Only a person can say how an action went that was handed over or is unknown; use a person's key.")
     now = world.clock()
     async with write(world.database.sessions) as session:
-        case = await store.get_case(session, case_id, lock=True)
+        case = await store.get_case(session, case_id)
         outcome = OutcomeRow(id=new_id("out", now), case_id=case.id, at=now, reported_by=actor.id, body=body)
         session.add(outcome)
         entries = [Entry(Event.OUTCOME_REPORTED, actor.id, {"outcome_id": outcome.id, **body}, case.id, case.order_id)]

@@ -10,10 +10,12 @@ from guardrails.proposal import AGENT
 
 async def look_at(world: World, order_id: str) -> None:
     """Look at one order: settle its cases, and judge those on which something new is known."""
-    started_at = world.clock()
-    context = await store.gather(world, order_id, started_at)
+    news = await store.newest_change(world, order_id)
+    if news is None:
+        return
+    context = await store.gather(world, order_id, world.clock())
     sighting = look(context, world.detectors)
-    for case_id in await settle_cases(world, order_id, sighting, started_at):
+    for case_id in await settle_cases(world, order_id, sighting, news):
         await triage(world, case_id)
 
 

@@ -7,17 +7,19 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store, trail
-from app.database import write
-from app.linking import Link, is_shared, resolve
+from app.cases import unite_cases
+from app.database import is_away, write
+from app.inbox import LONGEST_ID, fitting
+from app.linking import Holders, Link, names_an_order, resolve
 from app.signals import reading
 from app.signals.shapes import Envelope, FieldsInvalid, ParsedSignal, SignalRefused, Source
-from app.tables import Order, Signal, SignalState
+from app.tables import Case, Order, Signal, SignalState
 from app.trail import Entry, Event
 from app.world import World
 
 BATCH = 100
 FIRST_RETRY = timedelta(seconds=2)
-_DESCRIBES = {"order.customer": "customer", "order.channel_order_id": "channel_order"}
+_DESCRIBES = {"order.customer": "customer", "order.channel_order_id": "channel_order", "order.ref": "ref"}
 
 
 async def read_signals(world: World) -> list[str]:
@@ -26,26 +28,28 @@ async def read_signals(world: World) -> list[str]:
     while True:
         count, orders = await _read_batch(world)
         touched.update(dict.fromkeys(orders))
-        if count < BATCH:
+        if not count:  # a short batch may have woken signals that waited for its identifiers
             return list(touched)
 
 
 async def _read_batch(world: World) -> tuple[int, list[str]]:
     """One transaction: what it joined and what it wrote to the trail become visible together."""
-    now = world.clock()
     async with write(world.database.sessions) as session:
         await store.take_reader_lock(session)
+        now = world.clock()
         signals = await store.waiting_signals(session, now, BATCH)
-        known = await store.holders_of(session, {i for s in signals for i in s.identifiers})
+        holders = await store.holders_of(session, {i for s in signals for i in s.identifiers})
         orders: list[str] = []
         entries: list[Entry] = []
         for signal in signals:
-            told: list[Entry] = []
+            told, learnt = list[Entry](), holders.copy()
             try:
                 async with session.begin_nested():
-                    orders += await _read_one(session, signal, known, now, told)
-                entries += told
+                    joined = await _read_one(session, signal, learnt, now, told)
+                holders, orders, entries = learnt, orders + joined, entries + told
             except Exception as error:
+                if is_away(error):
+                    raise
                 await session.refresh(signal)
                 entries += _put_back(signal, error, now, world.settings.signal_max_attempts)
         await session.flush()
@@ -53,36 +57,34 @@ async def _read_batch(world: World) -> tuple[int, list[str]]:
     return len(signals), orders
 
 
-async def _read_one(
-    session: AsyncSession, signal: Signal, known: dict[str, frozenset[str]], now: datetime, entries: list[Entry]
-) -> list[str]:
-    """Join one signal. Raises what the parser raises; the savepoint then undoes all of it."""
+async def _read_one(session: AsyncSession, signal: Signal, holders: Holders, now: datetime, entries: list[Entry]) -> list[str]:
+    """Join one signal. Raises what the parser raises; the savepoint then undoes all of it, and `holders` is thrown away."""
     if signal.observations is None:
         parsed = reread(signal)
         signal.topic, signal.occurred_at, signal.order_ref = parsed.topic, parsed.occurred_at, parsed.order_ref
-        signal.identifiers, signal.observations = list(parsed.identifiers), list(store.plain_observations(parsed))
+        signal.identifiers, signal.observations = fitting(parsed.identifiers), list(store.plain_observations(parsed))
         if not parsed.known:
             signal.state = SignalState.UNMAPPED
             entries.append(_entry(Event.SIGNAL_UNMAPPED, signal, None))
             return []
-        known.update(await store.holders_of(session, parsed.identifiers))
-    link = resolve(signal.identifiers, known)
-    orders = await _orders_for(session, signal, link, known, now, entries)
+        holders.learn(await store.holders_of(session, signal.identifiers))
+    link = resolve(signal.identifiers, holders.known, holders.names)
+    orders = await _orders_for(session, signal, link, holders, now, entries)
     if not orders:
         signal.state = SignalState.UNLINKED
         entries.append(_entry(Event.SIGNAL_ACCEPTED, signal, None))
         return []
-    own = [i for i in signal.identifiers if not (is_shared(i) and link.orders and len(link.orders) > 1)]
-    fresh = [i for i in own if i not in known]
+    signal.state, signal.error, signal.retry_at = SignalState.LINKED, None, None
+    own = signal.identifiers if len(orders) == 1 else []
+    fresh = [i for i in own if i not in holders.known]
     for order_id in orders:
-        await store.join_signal(session, signal.id, order_id, own if len(orders) == 1 else (), now)
+        await store.join_signal(session, signal.id, order_id, own, now)
         entries.append(_entry(Event.SIGNAL_ACCEPTED, signal, order_id))
-    if len(orders) == 1:
-        known.update({i: known.get(i, frozenset()) | {orders[0]} for i in own})
+    if own:
+        holders.join(orders[0], own)
         await _describe(session, orders[0], signal)
     if fresh:
         await store.wake_unlinked(session, fresh)
-    signal.state, signal.error, signal.retry_at = SignalState.LINKED, None, None
     return orders
 
 
@@ -90,19 +92,19 @@ async def _orders_for(
     session: AsyncSession,
     signal: Signal,
     link: Link,
-    known: dict[str, frozenset[str]],
+    holders: Holders,
     now: datetime,
     entries: list[Entry],
 ) -> list[str]:
     if link.opens:
-        return [await store.open_order(session, signal.order_ref or signal.identifiers[0].removeprefix("order:"), now)]
+        ref = signal.order_ref or next(i for i in signal.identifiers if names_an_order(i)).removeprefix("order:")
+        return [await store.open_order(session, ref[:LONGEST_ID], now)]
     if not link.merge:
         return list(link.orders)
     keep, *others = link.orders
+    await unite_cases(session, keep, others, now, entries)
     await store.merge_orders(session, keep, others)
-    for identifier, holders in known.items():
-        if holders & set(others):
-            known[identifier] = (holders - set(others)) | {keep}
+    holders.merge(keep, others)
     entries.append(Entry(Event.ORDERS_MERGED, "reader", {"kept": keep, "merged": others, "signal_id": signal.id}, order_id=keep))
     return [keep]
 
@@ -128,15 +130,27 @@ def _put_back(signal: Signal, error: Exception, now: datetime, max_attempts: int
 
 async def _describe(session: AsyncSession, order_id: str, signal: Signal) -> None:
     """Keep what other orders of the same buyer, or of the same channel order, are found by."""
-    said: dict[str, dict[str, Any]] = {o["field"]: o for o in signal.observations or ()}
-    values = {column: said[name]["value"] for name, column in _DESCRIBES.items() if name in said}
-    placed = said.get("order.placed_at", said.get("order.imported_at", {})).get("value")
-    if isinstance(placed, str):
-        values["placed_at"] = datetime.fromisoformat(placed)
-    if "order.ref" in said and isinstance(said["order.ref"]["value"], str):
-        values["ref"] = said["order.ref"]["value"]
+    said: dict[str, Any] = {o["field"]: o["value"] for o in signal.observations or ()}
+    values: dict[str, Any] = {}
+    for name, column in _DESCRIBES.items():
+        if isinstance(said.get(name), str) and 0 < len(said[name]) <= LONGEST_ID:
+            values[column] = said[name]
+    placed = _moment(said.get("order.placed_at", said.get("order.imported_at")))
+    if placed is not None:
+        values["placed_at"] = placed
     if values:
-        await session.execute(update(Order).where(Order.id == order_id).values(values))
+        described = update(Order).where(Order.id == order_id).values(values)
+        await session.execute(described.execution_options(synchronize_session=False))
+    if "ref" in values:
+        await session.execute(update(Case).where(Case.order_id == order_id).values(order_ref=values["ref"]))
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 def _entry(event: Event, signal: Signal, order_id: str | None) -> Entry:

@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import act, store
 from app.answers import revive
 from app.database import write
-from app.decisions import intend, plain_ruling
+from app.decisions import Warrant, intend, plain_ruling
 from app.errors import CaseHeld, Denied, GuardrailRefused, IllegalTransition, InputInvalid, StaleVersion
 from app.ids import new_id
 from app.judge import Sighting, look
-from app.tables import CLOSED, ActionRow, ActionState, Approval, Case, CaseState, Decision
+from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Approval, Case, CaseState, Decision
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.facts import rfc3339, sha256_of, to_plain
@@ -65,6 +65,7 @@ async def claim(world: World, person: Actor, case_id: str) -> Case:
 
 async def release(world: World, person: Actor, case_id: str) -> Case:
     """Give the case back. Only its holder can; a lease that has run out is anybody's to clear."""
+    _only_people(person)
     now = world.clock()
     async with write(world.database.sessions) as session:
         case = await _open_case(session, case_id)
@@ -106,17 +107,22 @@ async def decide(world: World, person: Actor, case_id: str, expected_version: in
         _may_decide(case, person, expected_version, world.clock())
         decision = await store.get_decision(session, case.decision_id or "")
         earlier = await _standing_approvals(session, decision)
+        await _nothing_unsettled(session, case, request.actions if request.actions is not None else awaiting_approval(decision))
     sighting = look(await store.gather(world, case.order_id, world.clock()), world.detectors)
-    _still_true(case, decision, sighting, world)
+    try:
+        _still_true(case, decision, sighting, world)
+    except StaleVersion:
+        await world.nudge("look", case.order_id)
+        raise
     actions = request.actions if request.actions is not None else awaiting_approval(decision)
     if not actions:
         raise IllegalTransition("The newest decision proposes nothing to approve; edit it and name the actions to carry out.")
     approvers = _same_actions(earlier, actions)
     ruling = guard(sighting.facts, _proposal(decision, actions, request), world.policy, person, sighting.snapshot, approvers)
-    refused = [item for item in ruling.actions if item.verdict is Verdict.BLOCK]
-    if refused:
+    if ruling.verdict is Verdict.BLOCK:
         await _refuse(world, person, case, ruling)
-        rules = [f.rule for item in refused for f in item.findings if f.fired and f.effect is Verdict.BLOCK]
+        findings = [*ruling.findings, *(f for item in ruling.actions for f in item.findings)]
+        rules = list(dict.fromkeys(f.rule for f in findings if f.fired and f.effect is Verdict.BLOCK))
         raise GuardrailRefused(ruling.sentence, rules)
     return await _approve(world, person, case, expected_version, decision, actions, ruling, request, approvers)
 
@@ -148,6 +154,7 @@ async def _approve(
         _may_decide(row, person, expected_version, now)
         approval = _approval(row, decision, person, request, actions, now)
         session.add(approval)
+        await session.flush()
         row.version += 1
         row.changed_at = now
         _correct(row, request)
@@ -162,8 +169,9 @@ async def _approve(
             row.holder, row.held_until = None, None
         else:
             row.state = CaseState.ACTING.value
-            people = [*(a.id for a in approvers), person.id]
-            ids = await intend(session, row, decision, actions, approval.id, person.id, people, now, entries)
+            people = tuple(dict.fromkeys([*(a.id for a in approvers), person.id]))
+            warrant = Warrant(person.id, approval.id, approval.id, people)
+            ids = await intend(session, row, decision, actions, warrant, now, entries)
         await session.flush()
         await append(session, now, entries)
     for action_id in ids:
@@ -176,10 +184,12 @@ async def _set_aside(world: World, person: Actor, case_id: str, expected_version
     now = world.clock()
     async with write(world.database.sessions) as session:
         row = await _open_case(session, case_id)
-        _may_decide(row, person, expected_version, now)
-        decision = await store.get_decision(session, row.decision_id or "")
-        approval = _approval(row, decision, person, request, (), now)
-        session.add(approval)
+        _may_set_aside(row, person, expected_version, request, now)
+        told = {"reason": request.reason}
+        if row.decision_id is not None:
+            approval = _approval(row, await store.get_decision(session, row.decision_id), person, request, (), now)
+            session.add(approval)
+            told = _told(approval, row)
         row.version += 1
         row.changed_at = now
         _correct(row, request)
@@ -192,7 +202,7 @@ async def _set_aside(world: World, person: Actor, case_id: str, expected_version
             row.sentence = f"{person.id} asked for evidence: {request.reason}"
             event = Event.REVIEW_REQUESTED_EVIDENCE
         row.holder, row.held_until = None, None
-        entries = [Entry(event, person.id, _told(approval, row), row.id, row.order_id)]
+        entries = [Entry(event, person.id, told | {"version": row.version}, row.id, row.order_id)]
         await session.flush()
         await append(session, now, entries)
     return row
@@ -224,10 +234,28 @@ def _still_true(case: Case, decision: Decision, sighting: Sighting, world: World
 
 
 async def _standing_approvals(session: AsyncSession, decision: Decision) -> list[Approval]:
-    """Earlier approvals of this very decision. An approval of older facts or policy belongs to an older decision."""
-    query = select(Approval).where(Approval.decision_id == decision.id).order_by(Approval.at)
-    kinds = (ReviewDecision.APPROVE, ReviewDecision.EDIT)
-    return [a for a in (await session.execute(query)).scalars() if a.decision in kinds]
+    """Earlier approvals of this very decision. An approval of older facts or policy belongs to an older decision; one that has
+    been carried out is spent; and a colleague's question puts back those before it."""
+    query = select(Approval).where(Approval.decision_id == decision.id).order_by(Approval.at, Approval.id)
+    spent = select(ActionRow.approval_id).where(ActionRow.decision_id == decision.id, ActionRow.approval_id.is_not(None))
+    used = set((await session.execute(spent)).scalars())
+    standing: list[Approval] = []
+    for approval in (await session.execute(query)).scalars():
+        asks = approval.decision not in (ReviewDecision.APPROVE, ReviewDecision.EDIT)
+        standing = [] if asks or approval.id in used else [*standing, approval]
+    return standing
+
+
+async def _nothing_unsettled(session: AsyncSession, case: Case, actions: Sequence[ProposedAction]) -> None:
+    """Raises IllegalTransition when one of these actions is still under way in this case, or may already have happened."""
+    kinds = {action.action.value for action in actions}
+    states = (ActionState.INTENDED, ActionState.RUNNING, *UNSETTLED)
+    query = select(ActionRow).where(ActionRow.case_id == case.id, ActionRow.action.in_(kinds), ActionRow.state.in_(states))
+    row = (await session.execute(query.limit(1))).scalar_one_or_none()
+    if row is not None:
+        raise IllegalTransition(
+            f"{row.action} ({row.id}) is {row.state}: it may already have happened. Report its outcome first, then decide again."
+        )
 
 
 def _same_actions(earlier: Sequence[Approval], actions: Sequence[ProposedAction]) -> tuple[Actor, ...]:
@@ -307,16 +335,31 @@ def _check(request: ReviewRequest) -> None:
         errors.append(("/actions", "an edit names the actions to carry out"))
     if request.decision is not ReviewDecision.EDIT and request.actions is not None:
         errors.append(("/actions", "only an edit carries actions"))
+    if len({action.digest() for action in request.actions or ()}) < len(request.actions or ()):
+        errors.append(("/actions", "the same action stands there twice; approve it once"))
     if errors:
         raise InputInvalid(errors)
 
 
 def _may_decide(case: Case, person: Actor, expected_version: int, now: datetime) -> None:
     _not_held_by_another(case, person, now)
-    if case.version != expected_version:
-        raise StaleVersion("The case has changed since you read it; read it again.", case.version)
+    _of_version(case, expected_version)
     if case.state not in (CaseState.REVIEW, CaseState.BLOCKED, CaseState.AUTOMATED) or case.decision_id is None:
         raise IllegalTransition(f"A case that is {case.state} cannot be decided now.")
+
+
+def _may_set_aside(case: Case, person: Actor, expected_version: int, request: ReviewRequest, now: datetime) -> None:
+    """As any decision; but a case that could not be judged has no decision, and a person may still close it."""
+    if request.decision is ReviewDecision.REJECT and case.state == CaseState.REVIEW and case.decision_id is None:
+        _not_held_by_another(case, person, now)
+        _of_version(case, expected_version)
+        return
+    _may_decide(case, person, expected_version, now)
+
+
+def _of_version(case: Case, expected: int) -> None:
+    if case.version != expected:
+        raise StaleVersion("The case has changed since you read it; read it again.", case.version)
 
 
 def _not_held_by_another(case: Case, person: Actor, now: datetime) -> None:
@@ -344,6 +387,8 @@ async def _fresh(world: World, case_id: str) -> Case:
 async def report_by_hand(session: AsyncSession, world: World, actor: Actor, case: Case, action_id: str, done: bool) -> list[Entry]:
     """A person says how an action went that was handed over, or whose outcome nobody knew."""
     now = world.clock()
+    await store.lock_order(session, case.order_id)
+    case = await store.get_case(session, case.id, lock=True)
     row = await session.get(ActionRow, action_id, with_for_update=True)
     if row is None or row.case_id != case.id:
         raise InputInvalid([("/action_id", "this case has no such action")])

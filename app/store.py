@@ -3,33 +3,56 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, DateTime, Select, Text, any_, delete, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.context import OrderContext, SignalSummary, build_context
 from app.errors import NotFound
 from app.ids import new_id
-from app.linking import is_shared, order_identifier
+from app.linking import NAMES, ORDER_GID, Holders, is_shared, order_identifier
 from app.related import marks_of, related_orders
 from app.signals.shapes import Observation, ParsedSignal
-from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order, OrderLink, Signal, SignalOrder, SignalState
+from app.tables import (
+    UNSETTLED,
+    ActionRow,
+    ActionState,
+    Case,
+    CaseState,
+    Decision,
+    Order,
+    OrderLink,
+    Signal,
+    SignalOrder,
+    SignalState,
+)
 from app.world import World
 from guardrails.facts import rfc3339
 
+_Row = TypeVar("_Row")
 READER_LOCK = 7_041_997
 RELATED_LIMIT = 20
+FAN_OUT = 2_000
+"""To how many open orders what is said of a shared thing, such as the stock of a SKU, is told at most."""
 
 
 async def get_case(session: AsyncSession, case_id: str, *, lock: bool = False) -> Case:
     """The case; raises NotFound. With `lock` nobody else can change it until the transaction ends."""
     query = select(Case).where(Case.id == case_id)
-    case = (await session.execute(query.with_for_update() if lock else query)).scalar_one_or_none()
+    case = (await session.execute(_locking(query) if lock else query)).scalar_one_or_none()
     if case is None:
         raise NotFound(f"There is no case {case_id!r}.")
     return case
+
+
+async def lock_order(session: AsyncSession, order_id: str) -> Order | None:
+    """The order, for as long as the transaction runs; None when it was merged into another. Locks are taken in this order
+    everywhere: order, case, action, end of the trail."""
+    query = _locking(select(Order).where(Order.id == order_id))
+    return (await session.execute(query)).scalar_one_or_none()
 
 
 async def get_order(session: AsyncSession, order_id: str) -> Order:
@@ -51,7 +74,12 @@ async def get_decision(session: AsyncSession, decision_id: str) -> Decision:
 
 async def get_action(session: AsyncSession, action_id: str, *, lock: bool = False) -> ActionRow:
     query = select(ActionRow).where(ActionRow.id == action_id)
-    return (await session.execute(query.with_for_update() if lock else query)).scalar_one()
+    return (await session.execute(_locking(query) if lock else query)).scalar_one()
+
+
+def _locking(query: Select[_Row]) -> Select[_Row]:
+    """Locked, and as it is now: what the session has read before the lock is not believed."""
+    return query.with_for_update().execution_options(populate_existing=True)
 
 
 # --- the order's picture ---
@@ -68,12 +96,21 @@ async def signals_of(session: AsyncSession, order_id: str) -> list[SignalSummary
     return [_summary(row) for row in (await session.execute(query)).scalars()]
 
 
+async def newest_change(world: World, order_id: str) -> datetime | None:
+    """The mark of the last signal that joined; None when the record is gone, merged into another. A look that asks for it
+    before it gathers has seen everything up to this mark."""
+    async with world.database.sessions() as session:
+        return (await session.execute(select(Order.changed_at).where(Order.id == order_id))).scalar_one_or_none()
+
+
 async def gather(world: World, order_id: str, now: datetime) -> OrderContext:
-    """The order as all systems see it at `now`."""
+    """The order as all systems see it at `now`. What another of our processes has already received is never in the future."""
     window = world.detectors.duplicate_window
     async with world.database.sessions() as session:
         order = await get_order(session, order_id)
-        mine = build_context(order.ref, await signals_of(session, order_id), world.sources, now)
+        signals = await signals_of(session, order_id)
+        now = max([now, *(signal.received_at for signal in signals)])
+        mine = build_context(order.ref, signals, world.sources, now)
         others = [
             build_context(other.ref, await signals_of(session, other.id), world.sources, now)
             for other in await _look_alikes(session, order, window)
@@ -138,13 +175,30 @@ async def waiting_signals(session: AsyncSession, now: datetime, limit: int) -> l
     return list((await session.execute(query)).scalars())
 
 
-async def holders_of(session: AsyncSession, identifiers: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Which orders hold which of these identifiers."""
-    rows = await session.execute(select(OrderLink).where(OrderLink.identifier.in_(list(identifiers))))
+async def holders_of(session: AsyncSession, identifiers: Iterable[str]) -> Holders:
+    """Which orders hold which of these identifiers. What many orders share, such as a SKU, concerns only those still open to
+    change, the newest first."""
+    wanted = set(identifiers)
+    links = select(OrderLink.identifier, OrderLink.order_id)
+    own = links.where(_any_of(OrderLink.identifier, {i for i in wanted if not is_shared(i)}))
+    still_open = or_(Order.looked_at.is_(None), Order.next_look_at.is_not(None))
+    shared = links.join(Order).where(_any_of(OrderLink.identifier, {i for i in wanted if is_shared(i)}), still_open)
     found: dict[str, set[str]] = {}
-    for link in rows.scalars():
-        found.setdefault(link.identifier, set()).add(link.order_id)
-    return {identifier: frozenset(orders) for identifier, orders in found.items()}
+    for identifier, order_id in (await session.execute(own)).tuples():
+        found.setdefault(identifier, set()).add(order_id)
+    is_name = or_(*(OrderLink.identifier.startswith(kind) for kind in NAMES))
+    named = links.where(_any_of(OrderLink.order_id, set().union(*found.values())), is_name)
+    names: dict[str, set[str]] = {}
+    for identifier, order_id in (await session.execute(named)).tuples():
+        names.setdefault(order_id, set()).add(identifier)
+    for identifier, order_id in (await session.execute(shared.order_by(Order.id.desc()).limit(FAN_OUT))).tuples():
+        found.setdefault(identifier, set()).add(order_id)
+    return Holders({i: frozenset(o) for i, o in found.items()}, {o: frozenset(i) for o, i in names.items()})
+
+
+def _any_of(column: InstrumentedAttribute[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """As one array: a list of parameters ends at 65 535."""
+    return column == any_(literal(sorted(values), ARRAY(Text)))
 
 
 async def open_order(session: AsyncSession, ref: str, now: datetime) -> str:
@@ -160,27 +214,31 @@ async def join_signal(session: AsyncSession, signal_id: str, order_id: str, iden
     links = [{"identifier": i, "order_id": order_id} for i in identifiers]
     if links:
         await session.execute(insert(OrderLink).values(links).on_conflict_do_nothing())
-    await session.execute(update(Order).where(Order.id == order_id).values(changed_at=now))
+    await touch(session, order_id, now)
+
+
+async def touch(session: AsyncSession, order_id: str, now: datetime) -> None:
+    """A look is due. The mark always grows, even where clocks do not, so that no look can miss what it has not seen."""
+    later = func.greatest(literal(now, DateTime(timezone=True)), Order.changed_at + timedelta(microseconds=1))
+    changed = update(Order).where(Order.id == order_id).values(changed_at=later)
+    await session.execute(changed.execution_options(synchronize_session=False))
 
 
 async def merge_orders(session: AsyncSession, keep: str, others: Sequence[str]) -> None:
-    """Several records turned out to be one order: everything moves to the first. Open cases that would then collide are
-    closed as merged by the caller's next look."""
+    """Several records turned out to be one order: all that they hold moves to the first, and they go. Their cases must have
+    been moved before (`cases.unite`)."""
+    kept = await session.get_one(Order, keep)
+    gone = [await session.get_one(Order, other) for other in others]
     for table in (SignalOrder, OrderLink):
         rows = await session.execute(select(table).where(table.order_id.in_(others)))
         for row in rows.scalars().all():
             values = {c.key: getattr(row, c.key) for c in table.__table__.columns} | {"order_id": keep}
             await session.execute(insert(table).values(values).on_conflict_do_nothing())
         await session.execute(delete(table).where(table.order_id.in_(others)))
-    taken = select(Case.detected_category).where(Case.order_id == keep, Case.state.not_in(CLOSED)).scalar_subquery()
-    colliding = Case.order_id.in_(others) & Case.state.not_in(CLOSED) & Case.detected_category.in_(taken)
-    await session.execute(
-        update(Case)
-        .where(colliding)
-        .values(state="cleared", closed_at=func.now(), closed_because="merged", version=Case.version + 1)
-    )
-    moved = update(Case).where(Case.order_id.in_(others))
-    await session.execute(moved.values(order_id=keep, fingerprint=func.concat(keep, ":", Case.detected_category)))
+    for name in ("placed_at", "customer", "channel_order"):
+        setattr(kept, name, next((v for o in (kept, *gone) if (v := getattr(o, name)) is not None), None))
+    kept.ref = next((o.ref for o in (kept, *gone) if not o.ref.startswith(ORDER_GID)), kept.ref)
+    await session.flush()
     await session.execute(delete(Order).where(Order.id.in_(others)))
 
 
@@ -201,8 +259,14 @@ async def wake_unlinked(session: AsyncSession, identifiers: Sequence[str]) -> in
 
 async def cases_of(session: AsyncSession, order_id: str) -> list[Case]:
     """All cases of the order, oldest first, locked: one look at an order at a time."""
-    query = select(Case).where(Case.order_id == order_id).order_by(Case.seq).with_for_update()
-    return list((await session.execute(query)).scalars())
+    query = select(Case).where(Case.order_id == order_id).order_by(Case.seq)
+    return list((await session.execute(_locking(query))).scalars())
+
+
+async def cases_with_unsettled_actions(session: AsyncSession, order_id: str) -> set[str]:
+    """Cases of the order with an action that may have happened, or that a person was to carry out by hand."""
+    query = select(ActionRow.case_id).join(Case, Case.id == ActionRow.case_id).where(Case.order_id == order_id)
+    return set((await session.execute(query.where(ActionRow.state.in_(UNSETTLED)))).scalars())
 
 
 def orders_due(now: datetime, limit: int) -> Select[str]:

@@ -123,6 +123,9 @@ class ActionState(StrEnum):
     """Approved, but no connector can do it: a person does it by hand and reports the outcome."""
 
 
+UNSETTLED = (ActionState.UNKNOWN, ActionState.HANDED_OVER)
+
+
 class Order(Base):
     __tablename__ = "orders"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -137,10 +140,11 @@ class Order(Base):
     next_look_at: Mapped[datetime | None] = mapped_column(index=True)
     """When time alone could set off a detector; None when nothing is open to change."""
     looked_at: Mapped[datetime | None]
+    """The `changed_at` that the last look had seen. Less than `changed_at`: a look is due."""
     failures: Mapped[int] = mapped_column(server_default=text("0"))
     """How often looking at it has failed in a row."""
     changed_at: Mapped[datetime]
-    """When the last signal joined. Later than `looked_at` means that a look is due."""
+    """Mark of the last signal that joined: its time, or a moment after the mark before. It only grows."""
 
     __table_args__ = (
         Index("ix_orders_customer_placed", "customer", "placed_at"),

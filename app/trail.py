@@ -34,6 +34,8 @@ class Event(StrEnum):
     CASE_REOPENED = "case.reopened"
     CASE_CLEARED = "case.cleared"
     CASE_RESOLVED = "case.resolved"
+    CASE_UNJUDGED = "case.unjudged"
+    """Looking at its order kept failing; it was put before a person without a judgement."""
     CASE_CLAIMED = "case.claimed"
     CASE_RELEASED = "case.released"
     CASE_ASSIGNED = "case.assigned"

@@ -230,7 +230,7 @@ async def has_queue(session: AsyncSession) -> bool:
 async def open_by_state(session: AsyncSession) -> dict[str, int]:
     """How many open cases are in each state; states without any are left out."""
     query = select(Case.state, func.count()).where(Case.state.not_in([state.value for state in CLOSED])).group_by(Case.state)
-    return {state: count for state, count in (await session.execute(query)).tuples()}
+    return {row.state: row[1] for row in await session.execute(query)}
 
 
 def undo_of(world: World, action: str) -> dict[str, Any]:

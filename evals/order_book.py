@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.context import OrderContext, SignalSummary, SourceRules, build_context
-from app.linking import resolve
+from app.linking import Holders, resolve
 from app.related import marks_of, related_orders
 from app.signals import reading
 from app.signals.shapes import Delivery, Envelope, ParsedSignal, Source
@@ -16,11 +16,11 @@ from evals.dataset import LabelledSignal, Unlabelled
 
 @dataclass(slots=True)
 class OrderBook:
-    """Orders by a number of our own. `holders` maps identifiers to orders, `waiting` holds signals that no order claims yet."""
+    """Orders by a number of our own; `waiting` holds signals that no order claims yet."""
 
     refs: dict[str, str] = field(default_factory=dict)
     signals: dict[str, list[SignalSummary]] = field(default_factory=dict)
-    holders: dict[str, frozenset[str]] = field(default_factory=dict)
+    holders: Holders = field(default_factory=Holders)
     waiting: list[tuple[SignalSummary, ParsedSignal]] = field(default_factory=list)
 
     def add(self, summary: SignalSummary, parsed: ParsedSignal) -> None:
@@ -35,7 +35,7 @@ class OrderBook:
             self.waiting = still
 
     def _join(self, summary: SignalSummary, parsed: ParsedSignal) -> bool:
-        link = resolve(parsed.identifiers, self.holders)
+        link = resolve(parsed.identifiers, self.holders.known, self.holders.names)
         orders = list(link.orders)
         if link.opens:
             orders = [f"order-{len(self.refs) + 1}"]
@@ -46,8 +46,8 @@ class OrderBook:
             self.signals[order].append(summary)
             if parsed.order_ref and len(orders) == 1 and self.refs[order].startswith("gid://"):
                 self.refs[order] = parsed.order_ref
-        for identifier in parsed.identifiers:
-            self.holders[identifier] = self.holders.get(identifier, frozenset()) | set(orders)
+        if len(orders) == 1:
+            self.holders.join(orders[0], parsed.identifiers)
         return bool(orders)
 
     def _merge(self, orders: list[str]) -> str:
@@ -56,8 +56,7 @@ class OrderBook:
         for other in others:
             self.signals[keep] += self.signals.pop(other)
             self.refs.pop(other)
-        moved = set(others)
-        self.holders = {i: (held - moved) | {keep} if held & moved else held for i, held in self.holders.items()}
+        self.holders.merge(keep, others)
         return keep
 
     def contexts(self, rules: SourceRules, as_of: datetime, window: timedelta) -> list[OrderContext]:

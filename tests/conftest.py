@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import httpx
@@ -15,7 +16,7 @@ import pytest_socket
 from fastapi import FastAPI
 
 from app import keys, queue
-from app.database import embedded_url, upgrade, write
+from app.database import discard_embedded, embedded_url, upgrade, write
 from app.inbox import Inbox, inbox_for
 from app.keys import Scope
 from app.settings import Settings
@@ -64,13 +65,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The address of an embedded server whose template database has the whole schema."""
-    url = embedded_url(tmp_path_factory.mktemp("embedded"), database=TEMPLATE)
-    upgrade(url)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(queue.schema_sql())
-    return url
+def server() -> Iterator[str]:
+    """The address of an embedded server whose template database has the whole schema. Its folder is not pytest's: other runs
+    on this machine clear old ones away, and a socket's path must be short."""
+    with TemporaryDirectory(prefix="ordermend-", ignore_cleanup_errors=True) as folder:
+        url = embedded_url(Path(folder), database=TEMPLATE)
+        upgrade(url)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(queue.schema_sql())
+        yield url
+        discard_embedded(Path(folder))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.checking.values import Checked, current, moment, moments, stated, value_of, values, whole_hours
+from app.checking.values import Checked, current, moment, moments, stated, told_of, value_of, values, whole_hours
 from app.context import ContextField, OrderContext, Statement
 from app.signals.body import to_code
 from guardrails.facts import UNKNOWN, Unknown
@@ -129,7 +129,7 @@ def _delivered_and_not(context: OrderContext) -> Checked:
     told = [item for item in stated(context, "tracking.status") if len(item.statements) > 1]
     if not told:
         return UNKNOWN
-    return any(_contradicts(one, other) for item in told for one in item.statements for other in item.statements)
+    return any(_contradicts(one, other) for item in told for one in told_of(item) for other in told_of(item))
 
 
 def _contradicts(done: Statement, later: Statement) -> bool:
@@ -148,7 +148,7 @@ def _seller_ahead_of_carrier(context: OrderContext) -> Checked:
     claims += [
         told.since
         for i in stated(context, "tracking.status")
-        for told in i.statements
+        for told in told_of(i)
         if told.system in ("shopify", "woocommerce", "shipbob") and told.value == "delivered"
     ]
     carrier = _carrier_words(context, "tracking.status")

@@ -107,7 +107,7 @@ def hours_since_paid(context: OrderContext) -> int | Unknown:
     """Since the money was there: by the provider, else since the storefront first said so."""
     since = [payment.since for payment in payments(context) if payment.secured(context.as_of)]
     mirror = context.current("order.financial_status")
-    if not since and mirror is not None and mirror.winner.value in _MONEY_IS_THERE:
+    if not since and mirror is not None and (_mirrored(context) or ("", None))[0] in _MONEY_IS_THERE:
         since = [mirror.winner.since]
     return whole_hours(context.as_of - min(since)) if since else UNKNOWN
 

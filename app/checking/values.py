@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.context import ContextField, OrderContext
+from app.context import ContextField, OrderContext, Statement
 from guardrails.facts import UNKNOWN, Unknown
 from guardrails.money import Money, MoneyError
 from guardrails.policy.catalogue import CATALOGUE
@@ -14,9 +14,14 @@ from guardrails.policy.language import ValueType
 Checked = bool | Unknown
 
 
-_STRUCTURED = frozenset(["tracking.scans", "order.lines", "order.ship_to", "order.gateways"])
+_STRUCTURED = frozenset(["tracking.scans", "order.lines", "order.ship_to", "order.gateways", "product.list_price"])
 """Fields whose values are lists or objects that the checks look into. Their insides are read one by one, each for itself."""
 _JSON_TYPE: Mapping[ValueType, type] = {ValueType.BOOL: bool, ValueType.INT: int, ValueType.MONEY: dict}
+
+
+def told_of(item: ContextField) -> tuple[Statement, ...]:
+    """Every system's usable statement of a field, the believed one first."""
+    return tuple(told for told in item.statements if _usable(item.name, told.value))
 
 
 def stated(context: OrderContext, name: str) -> tuple[ContextField, ...]:
@@ -30,7 +35,7 @@ def _usable(name: str, value: Any) -> bool:
         return value is not None
     declared = CATALOGUE.get(name)
     if declared is None:
-        return isinstance(value, str | int) or money(value) is not None
+        return isinstance(value, str | int)
     return type(value) is _JSON_TYPE.get(declared.type, str)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from app.checking.values import Checked, current, history, moments, stated, value_of, values, whole_hours
+from app.checking.values import Checked, current, history, moments, stated, told_of, value_of, values, whole_hours
 from app.context import OrderContext
 from guardrails.facts import UNKNOWN, Unknown
 
@@ -149,7 +149,7 @@ def hours_since_progress(context: OrderContext) -> int | Unknown:
     """Since the last step towards the carrier: placed, accepted, packed, released. A reading that finds the same is no step."""
     steps = moments(context, "order.placed_at")
     for field in ("fulfilment.state", "fulfilment.request"):
-        steps += [told.since for item in stated(context, field) for told in item.statements if told.value not in _STOPPED]
+        steps += [told.since for item in stated(context, field) for told in told_of(item) if told.value not in _STOPPED]
     steps += [item.winner.since for item in stated(context, "hold.reason") if item.winner.value == "none"]
     steps += moments(context, "fulfilment.submitted_at")
     return whole_hours(context.as_of - max(steps)) if steps else UNKNOWN

@@ -121,7 +121,7 @@ async def come_to_rest(world: World) -> bool:
 async def measure(world: World) -> Outcome:
     done = select(func.count()).select_from(ActionRow).where(ActionRow.state == ActionState.DONE)
     async with world.database.sessions() as session:
-        cases = (await session.execute(select(Case).order_by(Case.seq))).scalars().all()
+        cases = (await session.execute(select(Case).order_by(Case.order_ref, Case.seq))).scalars().all()
         executed = (await session.execute(done)).scalar_one()
         verification = await trail.verify(session)
     return Outcome(tuple(cases), executed, verification.valid, await queue.settled(world))

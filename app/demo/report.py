@@ -51,9 +51,9 @@ def summary(console: Console, outcome: Outcome, classifier: str) -> None:
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("order", "category", "verdict", "owner"):
         table.add_column(name, no_wrap=True)
-    table.add_column("why", min_width=24)
+    table.add_column("what and why", min_width=30)
     for case in outcome.cases:
-        table.add_row(case.order_ref, case.category, _verdict(case), case.owner, escape(case.sentence))
+        table.add_row(case.order_ref, case.category, _verdict(case), case.owner, _words(case))
     console.print(table)
     told = ", ".join(f"{count} {verdict}" for verdict, count in outcome.by_verdict.items())
     trail = "the trail verifies" if outcome.trail_verified else "[red]the trail does NOT verify[/red]"
@@ -71,6 +71,10 @@ def where_to_go(console: Console, address: str, key: str) -> None:
     console.print(f"An API key for the demo, shown only now: [bold]{key}[/bold]", soft_wrap=True)
     console.print(f'  curl -H "Authorization: Bearer {key}" {address}/api/v1/cases', soft_wrap=True, highlight=False)
     console.print("Ctrl-C ends it; what was played is kept.")
+
+
+def _words(case: Case) -> str:
+    return f"{escape(case.summary)}\n[dim]{escape(case.sentence)}[/dim]"
 
 
 def _verdict(case: Case) -> str:

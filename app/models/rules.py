@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from app.checking.values import money, stated
 from app.checks import CHECKS, inputs_of
 from app.classify import Diagnosis, Question
 from app.context import ContextField, OrderContext
@@ -127,17 +128,20 @@ def _evidence_for(context: OrderContext, name: str) -> Iterator[Evidence]:
     declared = CATALOGUE.get(name)
     if declared is None or declared.untrusted:
         return
-    for item in context.entities_of(name):
+    for item in stated(context, name):
         quote = _quote(item)
         if quote is not None:
             yield Evidence(item.pointer, quote)
 
 
 def _quote(item: ContextField) -> str | None:
+    """None for what cannot be quoted: a list, an empty text, and an object that is no amount of money."""
     match item.winner.value:
-        case None | list():
+        case list() | "":
             return None
         case str() as text:
-            return text
+            return text if text.strip() else None
+        case dict() as amount:
+            return None if money(amount) is None else canonical_json(amount)
         case other:
             return canonical_json(other)

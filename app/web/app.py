@@ -1,4 +1,4 @@
-"""The HTTP side as one app: webhooks, API, health and documentation, behind one edge."""
+"""The HTTP side as one app: webhooks, API, console, health and documentation, behind one edge."""
 
 from importlib.metadata import version
 
@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from app.inbox import Inbox
 from app.web import api, api_reading, describing, health, problems, webhooks
+from app.web.console import console_router
 from app.web.edge import Edge
 from app.web.metrics import Metrics
 from app.world import World
@@ -19,7 +20,7 @@ def create_app(world: World, inbox: Inbox) -> FastAPI:
         title="Ordermend", version=VERSION, openapi_url="/openapi.json", docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.world, app.state.inbox, app.state.metrics = world, inbox, Metrics()
-    for router in (api.router, api_reading.router, webhooks.router, health.router, describing.router):
+    for router in (api.router, api_reading.router, webhooks.router, health.router, describing.router, console_router()):
         app.include_router(router)
     problems.install(app)
     describing.install(app)

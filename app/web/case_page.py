@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from app.context import OrderContext, same_value
+from app.context import OrderContext
+from app.statements import same_value
 from app.tables import ActionState, Case, CaseState, Decision, TrailEntry
 from app.trail import chain_hash
 from app.untrusted import Suspicion, find_instructions, texts_of

@@ -3,11 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.classify import Question
 from app.context import SignalSummary
 from app.judge import look
+from app.models.rules import RulesClassifier
 from app.signals.shapes import Observation, Source
+from guardrails.grounding import ground
 from guardrails.policy.catalogue import CATALOGUE
-from tests.app.pictures import DETECTORS, at, eur, picture, when
+from tests.app.pictures import DETECTORS, OWNERS, at, eur, picture, when
 
 _FIELDS = sorted({name for name in CATALOGUE if not name.startswith(("check.", "case.", "basis.", "action.", "actor."))} | {
     "tracking.scans", "order.lines", "order.ship_to", "order.gateways", "hold.reasons", "parcel.delivery_status", "parcel.carrier",
@@ -45,7 +48,9 @@ _SIGNALS = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(_SIGNALS, max_size=6))
-def test_no_value_makes_an_order_unreadable(signals: list[SignalSummary]) -> None:
+async def test_no_value_makes_an_order_unreadable(signals: list[SignalSummary]) -> None:
     sighting = look(picture(*signals, now=100), DETECTORS)
     assert sighting.facts.digest()
-    assert sighting.snapshot["order_ref"] == "#1001"
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+    diagnosis = await RulesClassifier(OWNERS).classify(question)
+    assert [item.struck for item in ground(diagnosis.evidence, sighting.snapshot) if item.struck] == []

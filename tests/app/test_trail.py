@@ -72,9 +72,12 @@ async def test_a_rolled_back_transaction_leaves_no_entry(world: World) -> None:
     class Undo(Exception):
         pass
 
-    with pytest.raises(Undo):
+    async def append_and_fail() -> None:
         async with write(world.database.sessions) as session:
             await trail.append(session, world.clock(), [Entry(Event.CASE_OPENED, "test", {})])
             raise Undo
+
+    with pytest.raises(Undo):
+        await append_and_fail()
     await _write_five(world)
     assert (await _verify(world)).entries == 5
