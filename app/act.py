@@ -158,7 +158,7 @@ async def _finish(world: World, action_id: str, state: ActionState, receipt: dic
         if case.state == CaseState.AUTOMATED and state in _NEEDS_A_PERSON:
             case.state, case.version, case.changed_at = CaseState.REVIEW.value, case.version + 1, now
             case.sentence = f"{row.action} did not end well ({state}): {why}"
-        told = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why, "late": late}
+        told: dict[str, Any] = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why, "late": late}
         told |= {"case_state": case.state, "version": case.version}
         await session.flush()
         await append(session, now, [Entry(_EVENT[state], row.requested_by, told, case.id, case.order_id), *closed])

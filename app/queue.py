@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import procrastinate
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
 
 from app import act, decisions, pipeline, reader, store
-from app.database import CONNECTION_FAILURES
+from app.database import is_away
 from app.world import World
 
 log = logging.getLogger("ordermend.queue")
@@ -21,6 +22,9 @@ READ_SIGNALS, LOOK, ACT = "read_signals", "look", "act"
 LOOK_MAX_FAILURES = 5
 LOST_AFTER = timedelta(seconds=15)
 SWEEP_LIMIT = 500
+WORKER_DEAD_AFTER = timedelta(seconds=45)
+"""A worker says every ten seconds that it lives."""
+WORKER_PAUSE_S = 1.0
 
 
 def open_queue(database_url: str, pool_size: int) -> procrastinate.App:
@@ -49,8 +53,9 @@ def nudger(queue: procrastinate.App) -> Callable[[str, str], Awaitable[None]]:
             await queue.configure_task(job, lock=key, queueing_lock=key).defer_async(about=about)
         except AlreadyEnqueued:
             return
-        except (ConnectorException, *CONNECTION_FAILURES):
-            log.warning("nudge lost, the sweep will find the work: %s", job)
+        except Exception as error:
+            # What was to be told is stored already: whatever is wrong with the queue, the sweep finds it.
+            log.warning("nudge lost, the sweep will find the work: %s (%s)", job, type(error).__name__)
 
     return nudge
 
@@ -68,17 +73,18 @@ def register(queue: procrastinate.App, world: World) -> None:
         await look_safely(world, about)
 
     @queue.task(name=ACT)
-    async def carry_out(about: str) -> None:
-        await act.carry_out(world, about)
+    async def finish(about: str) -> None:
+        await act.recover(world, about)
 
 
 async def look_safely(world: World, order_id: str) -> None:
     """Look at the order; when that keeps failing, put it before a person instead of trying for ever."""
     try:
         await pipeline.look_at(world, order_id)
-    except CONNECTION_FAILURES:
-        raise
+        await decisions.forget_failures(world, order_id)
     except Exception as error:
+        if is_away(error):
+            raise
         log.exception("looking at %s failed", order_id)
         if await decisions.count_failure(world, order_id) >= LOOK_MAX_FAILURES:
             await decisions.give_up(world, order_id, error)
@@ -97,7 +103,16 @@ async def sweep(world: World) -> None:
     for order_id in dict.fromkeys([*due, *lost]):
         await world.nudge(LOOK, order_id)
     for action_id in unfinished:
-        await act.recover(world, action_id)
+        await world.nudge(ACT, action_id)
+
+
+async def drop_dead_jobs(queue: procrastinate.App, after: timedelta = WORKER_DEAD_AFTER) -> int:
+    """Remove the jobs of workers that have died, and how many there were. A job that is `doing` holds its lock: left alone, one
+    killed reader would stop all reading for ever. What the job was about, the sweep finds by itself."""
+    dead = list(await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=after.total_seconds()))
+    for job in dead:
+        await queue.job_manager.finish_job(job, status=Status.FAILED, delete_job=True)
+    return len(dead)
 
 
 async def settled(world: World) -> bool:
@@ -109,18 +124,8 @@ async def settled(world: World) -> bool:
 @asynccontextmanager
 async def working(queue: procrastinate.App, world: World) -> AsyncIterator[None]:
     """Run the worker and the sweep beside whatever else this process does."""
-    worker = asyncio.create_task(
-        queue.run_worker_async(
-            concurrency=world.settings.worker_concurrency,
-            install_signal_handlers=False,
-            listen_notify=True,
-            fetch_job_polling_interval=2.0,
-            delete_jobs="always",
-            shutdown_graceful_timeout=10.0,
-        ),
-        name="worker",
-    )
-    sweeper = asyncio.create_task(_sweep_for_ever(world), name="sweeper")
+    worker = asyncio.create_task(_work_for_ever(queue, world), name="worker")
+    sweeper = asyncio.create_task(_sweep_for_ever(queue, world), name="sweeper")
     try:
         yield
     finally:
@@ -130,12 +135,31 @@ async def working(queue: procrastinate.App, world: World) -> AsyncIterator[None]
             await asyncio.gather(worker, sweeper, return_exceptions=True)
 
 
-async def _sweep_for_ever(world: World) -> None:
+async def _work_for_ever(queue: procrastinate.App, world: World) -> None:
+    """A worker ends when it loses the database; the next one begins where it left off."""
     while True:
         try:
+            await queue.run_worker_async(
+                concurrency=world.settings.worker_concurrency,
+                install_signal_handlers=False,
+                listen_notify=True,
+                fetch_job_polling_interval=2.0,
+                delete_jobs="always",
+                shutdown_graceful_timeout=10.0,
+            )
+        except Exception as error:
+            log.warning("the worker stopped (%s: %s); it starts again", type(error).__name__, error)
+        await asyncio.sleep(WORKER_PAUSE_S)
+
+
+async def _sweep_for_ever(queue: procrastinate.App, world: World) -> None:
+    while True:
+        try:
+            await drop_dead_jobs(queue)
             await sweep(world)
-        except CONNECTION_FAILURES as error:
-            log.warning("the sweep could not reach the database: %s", type(error).__name__)
-        except Exception:
-            log.exception("the sweep failed")
+        except Exception as error:
+            if is_away(error) or isinstance(error, ConnectorException):
+                log.warning("the sweep could not reach the database: %s", type(error).__name__)
+            else:
+                log.exception("the sweep failed")
         await asyncio.sleep(world.settings.sweep_every_s)

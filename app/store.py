@@ -184,14 +184,14 @@ async def holders_of(session: AsyncSession, identifiers: Iterable[str]) -> Holde
     still_open = or_(Order.looked_at.is_(None), Order.next_look_at.is_not(None))
     shared = links.join(Order).where(_any_of(OrderLink.identifier, {i for i in wanted if is_shared(i)}), still_open)
     found: dict[str, set[str]] = {}
-    for identifier, order_id in (await session.execute(own)).tuples():
+    for identifier, order_id in (await session.execute(own)):
         found.setdefault(identifier, set()).add(order_id)
     is_name = or_(*(OrderLink.identifier.startswith(kind) for kind in NAMES))
     named = links.where(_any_of(OrderLink.order_id, set().union(*found.values())), is_name)
     names: dict[str, set[str]] = {}
-    for identifier, order_id in (await session.execute(named)).tuples():
+    for identifier, order_id in (await session.execute(named)):
         names.setdefault(order_id, set()).add(identifier)
-    for identifier, order_id in (await session.execute(shared.order_by(Order.id.desc()).limit(FAN_OUT))).tuples():
+    for identifier, order_id in (await session.execute(shared.order_by(Order.id.desc()).limit(FAN_OUT))):
         found.setdefault(identifier, set()).add(order_id)
     return Holders({i: frozenset(o) for i, o in found.items()}, {o: frozenset(i) for o, i in names.items()})
 

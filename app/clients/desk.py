@@ -67,7 +67,8 @@ class Desk:
                 until = self.clock() + timedelta(hours=int(body["hours"]))
                 await session.execute(case.values(snoozed_until=until, version=Case.version + 1))
             case Action.ASSIGN_OWNER:
-                await session.execute(case.values(owner=body["owner"], version=Case.version + 1))
+                routed = case.where(Case.assignee.is_(None))  # what a person has assigned stays theirs
+                await session.execute(routed.values(owner=body["owner"], version=Case.version + 1))
 
 
 def _body(task: Task) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def _body(task: Task) -> dict[str, Any]:
     match task.action:
         case Action.SNOOZE_CASE:
             hours = given.get("hours", SNOOZE_DEFAULT_H)
-            if not isinstance(hours, int) or not 1 <= hours <= SNOOZE_MAX_H:
+            if type(hours) is not int or not 1 <= hours <= SNOOZE_MAX_H:
                 raise ValueError(f"hours must be a whole number from 1 to {SNOOZE_MAX_H}")
             return {**given, "hours": hours}
         case Action.ASSIGN_OWNER:

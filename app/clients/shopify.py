@@ -13,8 +13,8 @@ from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_af
 from app.clients.port import Done, Ending, Failed, Task, UnknownOutcome
 from guardrails.taxonomy import Action
 
-_ORDER = """query($id: ID!) { order(id: $id) { fulfillmentOrders(first: 20) { nodes {
-  id status fulfillmentHolds { id handle heldByRequestingApp } } } } }"""
+_ORDER = """query($id: ID!) { order(id: $id) { fulfillmentOrders(first: 50) { pageInfo { hasNextPage } nodes {
+  id status requestStatus fulfillmentHolds { id handle heldByRequestingApp } } } } }"""
 _HOLD = """mutation($id: ID!, $hold: FulfillmentOrderHoldInput!) { fulfillmentOrderHold(id: $id, fulfillmentHold: $hold) {
   fulfillmentHold { id handle } userErrors { field message code } } }"""
 _RELEASE = """mutation($id: ID!, $holds: [ID!]) { fulfillmentOrderReleaseHold(id: $id, holdIds: $holds) {
@@ -23,6 +23,9 @@ _RESUBMIT = """mutation($id: ID!, $message: String) { fulfillmentOrderSubmitFulf
   submittedFulfillmentOrder { id requestStatus } userErrors { field message code } } }"""
 _DUPLICATE = "DUPLICATE_FULFILLMENT_HOLD_HANDLE"
 _OPEN = ("OPEN", "IN_PROGRESS", "SCHEDULED", "ON_HOLD")
+_REQUESTED = ("SUBMITTED", "ACCEPTED", "CANCELLATION_REQUESTED", "CANCELLATION_REJECTED")
+"""The warehouse has the request, so that another would be a second one."""
+_NOT_TAKEN = ("THROTTLED",)
 _HANDLE_PREFIX = "ordermend-"
 
 
@@ -53,17 +56,18 @@ class ShopifyFulfilment:
         if not isinstance(order, str) or not order:
             return Failed("The order's Shopify id is not known, so its fulfilment orders cannot be found.")
         gid = order if order.startswith("gid://") else f"gid://shopify/Order/{order}"
+        done: list[str] = []
         try:
             nodes = await self._fulfilment_orders(gid)
             match task.action:
                 case Action.HOLD_FULFILMENT:
-                    return await self._hold(task, nodes)
+                    return await self._hold(task, nodes, done)
                 case Action.RELEASE_OWN_HOLD:
-                    return await self._release(task, nodes)
+                    return await self._release(task, nodes, done)
                 case _:
                     return await self._resubmit(task, nodes)
         except (_NotSent, _Refused) as error:
-            return Failed(str(error))
+            return UnknownOutcome(f"{error} Done before that: {', '.join(done)}.") if done else Failed(str(error))
         except _NoReply as error:
             return await self._read_back(task, gid, str(error))
 
@@ -71,55 +75,58 @@ class ShopifyFulfilment:
         """After a lost reply: a hold can be looked up by its handle; for the rest nobody can say."""
         if task.action is not Action.HOLD_FULFILMENT:
             return UnknownOutcome(lost)
-        try:
-            nodes = await self._fulfilment_orders(gid)
-        except (_NotSent, _Refused, _NoReply):
-            return UnknownOutcome(lost)
         handle = _HANDLE_PREFIX + task.case_id
-        held = [n["id"] for n in nodes if any(h.get("handle") == handle for h in n.get("fulfillmentHolds") or [])]
-        return (
-            Done({"handle": handle, "fulfilment_orders": held, "read_back": True}) if held else Failed(f"{lost} It was not placed.")
-        )
+        try:
+            nodes = [n for n in await self._fulfilment_orders(gid) if n.get("status") in _OPEN]
+            held = [n["id"] for n in nodes if any(h.get("handle") == handle for h in n.get("fulfillmentHolds") or [])]
+            if nodes and len(held) == len(nodes):
+                return Done({"handle": handle, "fulfilment_orders": held, "read_back": True})
+            return await self._hold(task, nodes, held)  # the handle makes a second request harmless
+        except (_NotSent, _Refused, _NoReply) as error:
+            return UnknownOutcome(f"{lost} {error}")
 
     async def _fulfilment_orders(self, gid: str) -> list[dict[str, Any]]:
         found = await self._ask(_ORDER, {"id": gid})
-        return list(((found.get("order") or {}).get("fulfillmentOrders") or {}).get("nodes") or [])
+        orders = (found.get("order") or {}).get("fulfillmentOrders") or {}
+        if (orders.get("pageInfo") or {}).get("hasNextPage"):
+            raise _Refused("The order has more than 50 fulfilment orders; a person has to act on them in Shopify.")
+        return list(orders.get("nodes") or [])
 
-    async def _hold(self, task: Task, nodes: list[dict[str, Any]]) -> Ending:
+    async def _hold(self, task: Task, nodes: list[dict[str, Any]], done: list[str]) -> Ending:
+        """Every open fulfilment order, or it says which are. `done` collects what has been held."""
         handle = _HANDLE_PREFIX + task.case_id
         open_orders = [n for n in nodes if n.get("status") in _OPEN]
         if not open_orders:
             return Failed("There is no open fulfilment order left to hold.")
         hold = {"reason": "OTHER", "reasonNotes": f"Ordermend case {task.case_id}", "handle": handle, "notifyMerchant": False}
-        held = []
         for node in open_orders:
             errors = await self._mutate("fulfillmentOrderHold", _HOLD, {"id": node["id"], "hold": hold})
             others = [e for e in errors if e.get("code") != _DUPLICATE]
             if others:
-                return Failed("Shopify did not place the hold: " + "; ".join(str(e.get("message")) for e in others))
-            held.append(node["id"])
-        return Done({"handle": handle, "fulfilment_orders": held})
+                raise _Refused("Shopify did not place the hold: " + "; ".join(str(e.get("message")) for e in others) + ".")
+            done.append(node["id"])
+        return Done({"handle": handle, "fulfilment_orders": [n["id"] for n in open_orders]})
 
-    async def _release(self, task: Task, nodes: list[dict[str, Any]]) -> Ending:
-        released = []
+    async def _release(self, task: Task, nodes: list[dict[str, Any]], done: list[str]) -> Ending:
+        """Our own holds of this case, and the one that the decision was about: another case's still has its reason."""
+        ours = {_HANDLE_PREFIX + task.case_id, *_handles_seen(task)}
         for node in nodes:
-            own = [
-                hold["id"]
-                for hold in node.get("fulfillmentHolds") or []
-                if hold.get("heldByRequestingApp") and str(hold.get("handle") or "").startswith(_HANDLE_PREFIX)
-            ]
+            holds = node.get("fulfillmentHolds") or []
+            own = [hold["id"] for hold in holds if hold.get("heldByRequestingApp") and hold.get("handle") in ours]
             if not own:
                 continue
             errors = await self._mutate("fulfillmentOrderReleaseHold", _RELEASE, {"id": node["id"], "holds": own})
             if errors:
-                return Failed("Shopify did not release the hold: " + "; ".join(str(e.get("message")) for e in errors))
-            released += own
-        return Done({"released": released}) if released else Failed("None of the order's holds is ours to release.")
+                raise _Refused("Shopify did not release the hold: " + "; ".join(str(e.get("message")) for e in errors) + ".")
+            done += own
+        return Done({"released": done}) if done else Failed("None of the order's holds is ours to release.")
 
     async def _resubmit(self, task: Task, nodes: list[dict[str, Any]]) -> Ending:
         open_orders = [n for n in nodes if n.get("status") in _OPEN]
         if len(open_orders) != 1:
             return Failed(f"Exactly one open fulfilment order can be resubmitted; this order has {len(open_orders)}.")
+        if open_orders[0].get("requestStatus") in _REQUESTED:
+            return Failed(f"The warehouse already has the request ({open_orders[0]['requestStatus']}).")
         variables = {"id": open_orders[0]["id"], "message": f"Resubmitted for Ordermend case {task.case_id}"}
         errors = await self._mutate("fulfillmentOrderSubmitFulfillmentRequest", _RESUBMIT, variables)
         if errors:
@@ -168,10 +175,27 @@ class ShopifyFulfilment:
 
 
 def _data(answer: httpx.Response) -> dict[str, Any]:
+    """What was asked for. GraphQL answers 200 for errors, too; their code says whether anything was done."""
     try:
         body = answer.json()
     except ValueError as error:
         raise _NoReply("Shopify's reply is not JSON.") from error
-    if body.get("errors"):
-        raise _Refused(f"Shopify refused the call: {body['errors']}"[:500])
-    return dict(body.get("data") or {})
+    if not isinstance(body, dict):
+        raise _NoReply("Shopify's reply is not a JSON object.")
+    if not (errors := body.get("errors")):
+        return dict(body.get("data") or {})
+    codes = (
+        {str((e.get("extensions") or {}).get("code")) for e in errors if isinstance(e, dict)} if isinstance(errors, list) else set()
+    )
+    if codes and codes <= set(_NOT_TAKEN):
+        raise _NotSent("Shopify asks us to slow down (THROTTLED).")
+    if "INTERNAL_SERVER_ERROR" in codes:
+        raise _NoReply("Shopify failed inside; it may have happened.")
+    raise _Refused(f"Shopify refused the call: {errors}"[:500])
+
+
+def _handles_seen(task: Task) -> set[str]:
+    """The handles of our own holds among the facts that were ruled on."""
+    fields = task.snapshot.get("fields", {})
+    seen = (item.get("value") for name, item in fields.items() if name.partition("[")[0] == "hold.handle")
+    return {handle for handle in seen if isinstance(handle, str) and handle.startswith(_HANDLE_PREFIX)}

@@ -67,7 +67,7 @@ def deliveries(console: Console, played: Played) -> None:
 
 
 def where_to_go(console: Console, address: str, key: str) -> None:
-    console.print(f"\nOrdermend listens on [bold]{address}[/bold]; the API is described at {address}/docs.", soft_wrap=True)
+    console.print(f"\nThe reviewer's console: [bold]{address}[/bold]; the API is described at {address}/docs.", soft_wrap=True)
     console.print(f"An API key for the demo, shown only now: [bold]{key}[/bold]", soft_wrap=True)
     console.print(f'  curl -H "Authorization: Bearer {key}" {address}/api/v1/cases', soft_wrap=True, highlight=False)
     console.print("Ctrl-C ends it; what was played is kept.")

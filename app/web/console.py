@@ -131,10 +131,10 @@ def _route_class(pages: Pages) -> type[APIRoute]:
 def _told(request: Request, pages: Pages, error: Exception) -> Response:
     if isinstance(error, Unauthenticated):
         return _to_sign_in(request, pages, error)
-    problem = describe(error)
+    problem, request_id = describe(error), getattr(request.state, "request_id", "")
     if problem.problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("%s: %s", problem.problem.code, type(error).__name__)
-    return pages.page(request, "problem.html", status=problem.problem.status, problem=problem)
+        log.error("%s: %s", problem.problem.code, type(error).__name__, extra={"request_id": request_id})
+    return pages.page(request, "problem.html", status=problem.problem.status, problem=problem, request_id=request_id)
 
 
 def _to_sign_in(request: Request, pages: Pages, error: Unauthenticated) -> Response:

@@ -47,6 +47,8 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (_MINUTE, "min"), (1, "s"))
 
 def age(moment: datetime | str, now: datetime) -> str:
     then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    if timedelta(0) <= now - then < timedelta(seconds=1):
+        return "just now"
     return f"{span(now - then)} ago" if then <= now else f"in {span(then - now)}"
 
 

@@ -174,8 +174,8 @@ async def demo(tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process
 
 
 def _address(lines: list[str]) -> str:
-    told = next(line for line in lines if line.startswith("Ordermend listens on "))
-    return told.removeprefix("Ordermend listens on ").partition(";")[0]
+    told = next(line for line in lines if line.startswith("The reviewer's console: "))
+    return told.removeprefix("The reviewer's console: ").partition(";")[0]
 
 
 def _key(lines: list[str]) -> str:

@@ -12,7 +12,6 @@ from app.database import write
 from app.inbox import Inbox
 from app.signals.shapes import Source
 from app.web import desk_pages, in_words
-from app.web.console import console_router
 from app.web.sessions import LASTS, SESSION_COOKIE
 from app.world import World
 from guardrails.taxonomy import PrincipalKind
@@ -23,12 +22,6 @@ TEMPLATES = Path(desk_pages.__file__).parent / "templates"
 READ = ("/", "/cases/case_x", "/cases/case_x/trail", "/orders/9001", "/policy", "/dead-letter", "/dead-letter/sig_x")
 VERBS = ("claim", "release", "assign", "review", "evidence", "outcome")
 WRITE = (*(f"/cases/case_x/{verb}" for verb in VERBS), "/dead-letter/sig_x/replay", "/sign-out")
-
-
-@pytest.fixture
-def http_app(http_app: FastAPI) -> FastAPI:
-    http_app.include_router(console_router())
-    return http_app
 
 
 # --- doors ---
