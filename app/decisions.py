@@ -22,8 +22,9 @@ from app.world import World
 from guardrails.facts import Facts, sha256_of, to_plain
 from guardrails.proposal import AGENT, ProposedAction
 from guardrails.ruling import Ruling
-from guardrails.taxonomy import Category, Verdict
+from guardrails.taxonomy import Action, Category, Verdict
 
+WORDING = frozenset(["text", "reason", "note", "summary"])
 _STATE = {Verdict.AUTOMATE: CaseState.AUTOMATED, Verdict.REVIEW: CaseState.REVIEW, Verdict.BLOCK: CaseState.BLOCKED}
 
 
@@ -66,7 +67,9 @@ async def record(world: World, case: Case, sighting: Sighting, diagnosis: Diagno
         await _keep_before_a_person(session, row)
         entries = [Entry(Event.DECISION_MADE, AGENT.id, trail_body(decision), row.id, row.order_id)]
         permitted = [item.action for item in ruling.actions if item.verdict is Verdict.AUTOMATE]
-        allowed = await intend(session, row, decision, permitted, Warrant(AGENT.id, f"episode:{row.episode}"), now, entries)
+        allowed = await intend(
+            session, row, decision, permitted, Warrant(AGENT.id, f"episode:{row.episode}:{row.detected_category}"), now, entries
+        )
         await append(session, now, entries)
         return Recorded(decision.id, tuple(allowed))
 
@@ -158,6 +161,13 @@ async def intend(
             told = body | {"decision_id": decision.id, "approved_by": list(warrant.approved_by)}
             entries.append(Entry(Event.ACTION_INTENDED, warrant.requested_by, told, case.id, case.order_id))
     return ids
+
+
+def _effect(action: ProposedAction) -> dict[str, Any]:
+    """The arguments that make a difference outside. Wording does not: the same hold for a better worded reason is the same."""
+    if action.action is Action.MESSAGE_CUSTOMER:
+        return {name: to_plain(value) for name, value in action.arguments.items()}
+    return {name: to_plain(value) for name, value in action.arguments.items() if name not in WORDING}
 
 
 def trail_body(decision: Decision) -> dict[str, Any]:

@@ -105,8 +105,8 @@ def _sentence(verdict: Verdict, weighed: list[Weighed], actions: tuple[ActionRul
             return f"Approved by {actor.id}: {names}."
         return f"May run without a person: {names}."
     standing = [item for item in weighed if _stands(item.finding, actor) and item.finding.effect is verdict]
-    # What is certainly so tells a person more than what could not be seen.
-    standing.sort(key=lambda item: item.finding.outcome is not Outcome.FIRED)
+    # What is certainly so tells a person more than what could not be seen, and a value more than the name of a category.
+    standing.sort(key=lambda item: (item.finding.outcome is not Outcome.FIRED, item.finding.rule.endswith(".category")))
     opening = "Blocked" if verdict is Verdict.BLOCK else "Held for a person"
     further = len(standing) - 1
     more = f" (and {further} more finding{'s' if further > 1 else ''})" if further else ""

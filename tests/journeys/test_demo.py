@@ -5,14 +5,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from app.database import discard_embedded
 from app.demo.play import measure, play
 from app.demo.scenario import in_acts
 from app.demo.stage import ANY_PORT, Stage, stage
@@ -59,11 +61,22 @@ def test_the_demo_for_scripts_prints_one_object_with_what_the_project_promises(t
 
 
 @pytest.fixture(scope="module")
-async def ready(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+async def ready() -> AsyncIterator[Stage]:
     """The play has been played; the stage still stands."""
-    async with stage(Settings(classifier="rules"), tmp_path_factory.mktemp("demo"), ANY_PORT) as opened:
-        await play(opened.world, opened.address, in_acts(opened.stories), opened.given, lambda sending: None)
-        yield opened
+    with folder_for_a_server() as folder:
+        async with stage(Settings(classifier="rules"), folder, ANY_PORT) as opened:
+            await play(opened.world, opened.address, in_acts(opened.stories), opened.given, lambda sending: None)
+            yield opened
+
+
+@contextmanager
+def folder_for_a_server() -> Iterator[Path]:
+    """Not one of pytest's: another pytest run takes those from other users, and as root the server runs as one."""
+    with tempfile.TemporaryDirectory(prefix="ordermend-test-", ignore_cleanup_errors=True) as name:
+        try:
+            yield Path(name)
+        finally:
+            discard_embedded(Path(name))
 
 
 @pytest.fixture(scope="module")
@@ -138,26 +151,35 @@ def _order_of(ready: Stage, fulfilment_order: str) -> str:
     return str(ready.shop.orders[order_id]["name"])
 
 
-async def test_the_demo_serves_until_it_is_interrupted_and_keeps_what_was_played(tmp_path: Path) -> None:
-    async with demo(tmp_path) as (first, lines):
-        address, key = _address(lines), _key(lines)
-        async with httpx.AsyncClient(base_url=address, headers={"Authorization": f"Bearer {key}"}) as http:
-            before = (await http.get("/api/v1/cases", params={"limit": 200})).json()["data"]
+async def test_the_demo_serves_until_it_is_interrupted_and_keeps_what_was_played() -> None:
+    with folder_for_a_server() as folder:
+        before = await _cases_of_a_first_run(folder)
         assert len(before) >= 14
-    assert first.returncode == 0
-    async with demo(tmp_path) as (second, lines):
-        assert "played before" in lines[0]
-        async with httpx.AsyncClient(base_url=_address(lines), headers={"Authorization": f"Bearer {_key(lines)}"}) as http:
-            after = (await http.get("/api/v1/cases", params={"limit": 200})).json()["data"]
-    assert second.returncode == 0
-    assert {case["id"] for case in after} == {case["id"] for case in before}
+        async with demo(folder) as (second, lines):
+            assert "played before" in lines[0]
+            after = await _cases(lines)
+        assert second.returncode == 0
+        assert after == before
+
+
+async def _cases_of_a_first_run(folder: Path) -> set[str]:
+    async with demo(folder) as (process, lines):
+        found = await _cases(lines)
+    assert process.returncode == 0
+    return found
+
+
+async def _cases(lines: list[str]) -> set[str]:
+    """The ids of all cases, by the address and the key that were printed."""
+    async with httpx.AsyncClient(base_url=_address(lines), headers={"Authorization": f"Bearer {_key(lines)}"}) as http:
+        return {case["id"] for case in (await http.get("/api/v1/cases", params={"limit": 200})).json()["data"]}
 
 
 @asynccontextmanager
-async def demo(tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
+async def demo(folder: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
     """`ordermend demo` while it serves, and what it has printed; interrupted at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(SCRIPT), "demo", env=environment(tmp_path), stdout=asyncio.subprocess.PIPE
+        sys.executable, str(SCRIPT), "demo", env=environment(folder), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     lines: list[str] = []
