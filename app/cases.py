@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
+from app.checks import inputs_of
 from app.database import write
 from app.detect import Detection, Detections, DetectorRules, cleared, explained
 from app.ids import new_id
@@ -41,10 +42,14 @@ class Cause:
     def urgent(self) -> bool:
         return any(d.urgent for d in self.detections)
 
-    def signature(self, facts: Facts) -> str:
-        """What set it off: detectors and their facts' values. Unchanged means that nothing new was learnt."""
+    def signature(self, sighting: Sighting) -> str:
+        """What set it off: detectors, their facts' values, and the recorded values behind what was worked out, so that a second
+        failed refund is news although "a refund failed" was true before. Unchanged means that nothing new was learnt."""
+        facts, context = sighting.facts, sighting.context
         names = sorted({name for d in self.detections for name in d.fields if not facts.by_name[name].clock})
-        return sha256_of({"detectors": sorted(self.detectors), "facts": {n: to_plain(facts.get(n)) for n in names}})
+        behind = {item.key: item.winner.value for name in names for field in inputs_of(name) for item in context.entities_of(field)}
+        told = {"facts": {name: to_plain(facts.get(name)) for name in names}, "behind": behind}
+        return sha256_of({"detectors": sorted(self.detectors), **told})
 
 
 def causes(detections: Detections, rules: DetectorRules) -> tuple[Cause, ...]:
@@ -98,7 +103,7 @@ async def _case_for(
     entries: list[Entry],
 ) -> Case | None:
     """The case that this cause belongs to; None when a person has already dealt with exactly this."""
-    now, signature = sighting.context.as_of, cause.signature(sighting.facts)
+    now, signature = sighting.context.as_of, cause.signature(sighting)
     symptoms = world.detectors.explains.get(cause.category, frozenset())
     opened = [c for c in existing if c.state not in CLOSED]
     current = next((c for c in opened if c.detected_category == cause.category), None)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 import pytest_socket
@@ -24,6 +25,10 @@ from app.web.app import create_app
 from app.wiring import open_world
 from app.world import World
 from guardrails.taxonomy import PrincipalKind
+
+# A busy machine draws slowly; that says nothing about the code.
+hypothesis.settings.register_profile("ordermend", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("ordermend")
 
 TEMPLATE = "ordermend_template"
 START = datetime(2026, 11, 2, 10, 0, tzinfo=UTC)

@@ -45,13 +45,20 @@ async def later(world: World, clock: Clock, topic: str, data: dict[str, object],
     await work(world)
 
 
-async def busy(world: World, clock: Clock, reason: str = "system_busy", **by: float) -> None:
-    await later(world, clock, "wms.order.rejected", {"reason": reason}, **by)
+async def busy(world: World, clock: Clock) -> None:
+    await later(world, clock, "wms.order.rejected", {"reason": "system_busy"})
 
 
-async def healed(world: World, clock: Clock, **by: float) -> None:
-    await later(world, clock, "wms.order.accepted", {}, **by)
-    await later(world, clock, "wms.order.received", {}, **by)
+async def undeliverable(world: World, clock: Clock, **by: float) -> None:
+    await later(world, clock, "address.verified", {"deliverable": False}, **by)
+
+
+async def healed(world: World, clock: Clock) -> None:
+    await later(world, clock, "address.verified", {"deliverable": True})
+
+
+async def something_new(world: World, clock: Clock) -> None:
+    await later(world, clock, "wms.order.rejected", {"reason": "incorrect_address"})
 
 
 async def resolve(world: World, clock: Clock) -> None:
@@ -66,20 +73,21 @@ async def open_cases(world: World) -> list[Case]:
 
 async def test_many_signals_about_one_thing_make_one_open_case(calm: World, clock: Clock) -> None:
     for _ in range(5):
-        await busy(calm, clock)
+        await undeliverable(calm, clock)
     case = await the_case(calm)
-    assert (case.detected_category, case.recurrence) == ("warehouse_exception", 0)
+    assert (case.detected_category, case.recurrence) == ("address_risk", 0)
 
 
 async def test_a_recurrence_with_something_new_is_counted_and_on_record(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
-    await later(calm, clock, "wms.order.cancelled", {"reason": "system_busy"})
+    await undeliverable(calm, clock)
+    await something_new(calm, clock)
     case = await the_case(calm)
     assert case.recurrence == 1
     assert [body["recurrence"] for _, body in await trail_of(calm, Event.CASE_EXTENDED)] == [1]
 
 
 async def test_a_symptoms_case_takes_the_name_of_its_cause(calm: World, clock: Clock) -> None:
+    await order_arrives(calm)
     await busy(calm, clock)
     before = await the_case(calm)
     await later(calm, clock, "wms.pick.short", {"sku": "MUG-1", "requested": 2, "available": 1})
@@ -107,7 +115,7 @@ async def test_of_two_symptoms_the_second_case_closes_when_the_cause_is_known(ca
 
 
 async def test_a_case_closes_by_itself_when_its_source_recovers(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     await healed(calm, clock)
     case = await the_case(calm)
     assert (case.state, case.signature) == (CaseState.CLEARED, "")
@@ -116,7 +124,7 @@ async def test_a_case_closes_by_itself_when_its_source_recovers(calm: World, clo
 
 
 async def test_what_cannot_be_seen_any_more_clears_nothing(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     (order,) = await orders(calm)
     news = await store.newest_change(calm, order.id)
     assert news is not None
@@ -126,51 +134,51 @@ async def test_what_cannot_be_seen_any_more_clears_nothing(calm: World, clock: C
 
 
 async def test_what_heals_and_breaks_again_soon_is_the_same_case_again(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     first = await the_case(calm)
     await healed(calm, clock)
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     case = await the_case(calm)
     assert (case.id, case.episode, case.recurrence, case.closed_at) == (first.id, 2, 1, None)
     assert case.due_at > first.due_at  # its time begins anew
     assert len(await trail_of(calm, Event.CASE_REOPENED)) == 1
-    assert len(await actions(calm, "notify_owner")) == 2  # a new episode: told again
 
 
 async def test_what_breaks_again_after_the_window_is_a_new_case_that_follows_the_old(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     await healed(calm, clock)
-    await busy(calm, clock, days=3)
+    await undeliverable(calm, clock, days=8)
     first, second = await all_cases(calm)
     assert (first.state, second.follows_case) == (CaseState.CLEARED, first.id)
     assert second.state != CaseState.CLEARED
 
 
 async def test_what_a_person_has_resolved_stays_so_while_nothing_new_is_learnt(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     await resolve(calm, clock)
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     assert (await the_case(calm)).state == CaseState.RESOLVED
 
 
 async def test_what_a_person_has_resolved_opens_again_when_the_facts_change(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     await resolve(calm, clock)
-    await later(calm, clock, "wms.order.cancelled", {"reason": "system_busy"})
+    await something_new(calm, clock)
     case = await the_case(calm)
     assert (case.state != CaseState.RESOLVED, case.episode) == (True, 2)
 
 
 async def test_what_a_person_has_resolved_opens_again_when_it_healed_in_between(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     await resolve(calm, clock)
     await healed(calm, clock)
     assert (await the_case(calm)).state == CaseState.RESOLVED
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     assert (await the_case(calm)).episode == 2
 
 
 async def test_ten_looks_at_once_open_one_case(calm: World) -> None:
+    await order_arrives(calm)
     await event_arrives(calm, "wms.order.rejected", {"reason": "system_busy"})
     (order_id,) = await reader.read_signals(calm)
     await asyncio.gather(*(pipeline.look_at(calm, order_id) for _ in range(10)))
@@ -181,11 +189,11 @@ async def test_ten_looks_at_once_open_one_case(calm: World) -> None:
 
 
 async def test_news_do_not_move_a_case_under_an_approval_that_is_being_carried_out(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     async with write(calm.database.sessions) as session:
         await session.execute(update(Case).values(state=CaseState.ACTING))
     before = await the_case(calm)
-    await later(calm, clock, "wms.pick.short", {"sku": "MUG-1", "requested": 2, "available": 1})
+    await something_new(calm, clock)
     await healed(calm, clock)
     after = await the_case(calm)
     assert (after.state, after.version, after.detected_category) == (CaseState.ACTING, before.version, before.detected_category)
@@ -195,20 +203,21 @@ async def test_news_do_not_move_a_case_under_an_approval_that_is_being_carried_o
 async def test_a_case_does_not_close_by_itself_while_one_of_its_actions_is_open(
     calm: World, clock: Clock, state: ActionState
 ) -> None:
-    await busy(calm, clock)
+    await order_arrives(calm)
+    await undeliverable(calm, clock)
     async with write(calm.database.sessions) as session:
-        await session.execute(update(ActionRow).where(ActionRow.action == "resubmit_fulfilment").values(state=state))
+        await session.execute(update(ActionRow).values(state=state))
     await healed(calm, clock)
     assert (await the_case(calm)).state == CaseState.REVIEW
 
 
 async def test_what_somebody_reported_is_not_cleared_by_a_detector(calm: World, clock: Clock) -> None:
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     async with write(calm.database.sessions) as session:
         await session.execute(update(Case).values(detectors=[REPORTED], detected_category="unknown", signature="reported"))
-    await busy(calm, clock)
+    await undeliverable(calm, clock)
     case = await the_case(calm)
-    assert (case.detected_category, REPORTED in case.detectors) == ("warehouse_exception", True)
+    assert (case.detected_category, REPORTED in case.detectors) == ("address_risk", True)
     await healed(calm, clock)
     assert (await the_case(calm)).state != CaseState.CLEARED
 
