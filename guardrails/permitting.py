@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from guardrails.augment import amount_of, with_action
-from guardrails.facts import Fact, Facts, Unknown
+from guardrails.facts import UNKNOWN, Fact, Facts, Unknown
 from guardrails.money import Money
 from guardrails.policy.tables import ActionPolicy, Freshness
 from guardrails.proposal import Actor, ProposedAction
@@ -19,8 +19,8 @@ FOUR_EYES = "action.four-eyes"
 _MAKES = {
     RiskClass.R0: "only reads or annotates",
     RiskClass.R1: "can be undone at no cost",
-    RiskClass.R2: "is seen by the customer or cannot be undone for long",
-    RiskClass.R3: "moves money or cannot be undone",
+    RiskClass.R2: "is seen by the customer, or can be undone only for a while",
+    RiskClass.R3: "moves money, or cannot be undone",
 }
 
 
@@ -154,7 +154,7 @@ def _approvers(matter: Matter) -> Weighed:
 
 def _four_eyes(matter: Matter, asked: ProposedAction, entry: ActionPolicy, name: str) -> Weighed:
     """Above the limit, or where the amount cannot be compared with one, two people with permission must agree."""
-    amount = amount_of(asked, entry, matter.facts)
+    amount = _at_stake(matter, asked, entry)
     limit = matter.policy.limits[name].get(amount.currency) if isinstance(amount, Money) else None
     if isinstance(amount, Money) and limit is not None and amount.amount <= limit.amount:
         clause = f"{entry.action} is about {amount}, within what one person may decide ({limit})"
@@ -174,6 +174,15 @@ def _four_eyes(matter: Matter, asked: ProposedAction, entry: ActionPolicy, name:
         return _weighed(FOUR_EYES, Outcome.NOT_FIRED, Verdict.REVIEW, clause)
     clause = f"{clause}: two people must agree, and {len(people) or 'nobody'} {'has' if len(people) < 2 else 'have'}"
     return _weighed(FOUR_EYES, outcome, Verdict.REVIEW, clause, Reason.IRREVERSIBLE_ACTION, "the approval of a second person")
+
+
+def _at_stake(matter: Matter, asked: ProposedAction, entry: ActionPolicy) -> Money | Unknown:
+    """What all actions of this kind in the proposal are about together: a refund in parts is no smaller refund."""
+    parts = [amount_of(one, entry, matter.facts) for one in matter.proposal.actions if one.action == asked.action]
+    known = [part for part in parts if isinstance(part, Money)]
+    if not known or len(known) < len(parts) or len({part.currency for part in known}) > 1:
+        return UNKNOWN
+    return Money(sum(part.amount for part in known), known[0].currency)
 
 
 def _people(matter: Matter, entry: ActionPolicy) -> list[str]:

@@ -47,14 +47,24 @@ class Matter:
     """Cited items that hold and are not free text."""
 
 
-def weigh_line(line: Line, facts: Facts, policy: Policy) -> tuple[Outcome, str]:
-    """The outcome of a review or block condition, which fires unless it is certainly false, and the clause that says it."""
+def outcome_of(line: Line, facts: Facts) -> Outcome:
+    """The outcome of a review or block condition, which fires unless it is certainly false."""
     truth = line.condition.evaluate(facts)
     if truth is Truth.TRUE:
-        return Outcome.FIRED, fill(line.because, facts, policy.limits, line.condition.fields)
-    if truth is Truth.FALSE or (line.when_unknown is WhenUnknown.QUIET and _is_silence(line, facts)):
-        return Outcome.NOT_FIRED, f"not so: {line.condition.text}"
-    return Outcome.FIRED_UNKNOWN, unseen(facts, line.condition.fields) or _incomparable(line, facts)
+        return Outcome.FIRED
+    quiet = line.when_unknown is WhenUnknown.QUIET
+    return Outcome.NOT_FIRED if truth is Truth.FALSE or (quiet and _is_silence(line, facts)) else Outcome.FIRED_UNKNOWN
+
+
+def weigh_line(line: Line, facts: Facts, policy: Policy) -> tuple[Outcome, str]:
+    """The line's outcome, and the clause that says it."""
+    outcome = outcome_of(line, facts)
+    if outcome is Outcome.FIRED:
+        return outcome, fill(line.because, facts, policy.limits, line.condition.fields)
+    if outcome is Outcome.NOT_FIRED:
+        said = line.condition.evaluate(facts) is Truth.FALSE
+        return outcome, f"{'not so' if said else 'nobody has said, which is no finding here'}: {line.condition.text}"
+    return outcome, unseen(facts, line.condition.fields) or _incomparable(line, facts)
 
 
 def _is_silence(line: Line, facts: Facts) -> bool:

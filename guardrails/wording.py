@@ -46,8 +46,8 @@ def confidence_in_words(points: int) -> str:
 
 
 def sentence(clause: str, seen: str = "") -> str:
-    """A clause as a sentence, with what was seen in brackets."""
-    text = clause[:1].upper() + clause[1:]
+    """A clause as a sentence, with what was seen in brackets. A name such as `hold_fulfilment` keeps its spelling."""
+    text = clause if "_" in clause.partition(" ")[0] else clause[:1].upper() + clause[1:]
     return f"{text} ({seen})." if seen else f"{text}."
 
 

@@ -109,6 +109,7 @@ TRACKING = [
     "error",
 ]
 WORK_REASON = [
+    "none",
     "address",
     "stock",
     "contact",

@@ -7,13 +7,14 @@ from types import MappingProxyType
 
 import yaml
 
-from guardrails.policy.catalogue import CATALOGUE, FIELD_TYPES, Writer
+from guardrails.policy.catalogue import FIELD_TYPES
 from guardrails.policy.language import Condition, ConditionError, Scope, compile_condition
+from guardrails.policy.proofs import against_the_risk, tainted
 from guardrails.policy.reader import Reader, Table, suggest
 from guardrails.policy.tables import RAISED_BY_GATE, RECORD_BASED, Line, MandatoryPolicy, Mode, Protective, Rule, WhenUnknown
 from guardrails.taxonomy import Category, Reason, RiskClass, Team, Verdict
 
-_NO_LINE = Condition("false", compile_condition("false", Scope({}, {}, {})).evaluate, frozenset(), frozenset())
+_NO_LINE = compile_condition("false", Scope({}, {}, {}))
 _RULE_ID = re.compile(r"(review|block)\.[a-z0-9]+(-[a-z0-9]+)*")
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _ABOVE_R0 = frozenset([RiskClass.R1, RiskClass.R2, RiskClass.R3])
@@ -35,11 +36,14 @@ class LineReader:
     def _compile(self, node: yaml.Node) -> Condition:
         text = self.reader.text(node)
         try:
-            return compile_condition(text, self.scope)
+            condition = compile_condition(text, self.scope)
         except ConditionError as error:
             hint = f"; {error.hint}" if error.hint else ""
             self.reader.say(node, f"{error.message}{hint}", _column_in_file(node, error.column))
             return _NO_LINE
+        for column, message in against_the_risk(condition):
+            self.reader.say(node, message, _column_in_file(node, column))
+        return condition
 
     def _because(self, node: yaml.Node, condition: Condition) -> str:
         text = self.reader.text(node)
@@ -95,12 +99,8 @@ def _mandatory_reason(reason: Reason, entry: Table, lines: LineReader) -> Mandat
 def _mandatory_line(node: yaml.Node, lines: LineReader) -> Line:
     entry = lines.reader.table(node).expect(["when", "because"], ["when_unknown"])
     line = lines.read(entry)
-    for name in sorted(line.condition.fields):
-        if CATALOGUE[name].writer in (Writer.MODEL, Writer.ACTOR):
-            who = CATALOGUE[name].writer
-            lines.reader.say(entry.values["when"], f"a mandatory condition may not read {name}: the {who} writes it")
-        elif CATALOGUE[name].untrusted:
-            lines.reader.say(entry.values["when"], f"a mandatory condition may not read {name}: it is free text from outside")
+    for message in tainted(line.condition):
+        lines.reader.say(entry.values["when"], message)
     return line
 
 

@@ -211,6 +211,20 @@ def test_silence_about_a_matter_is_quiet_and_an_unreadable_answer_is_not(name: s
     assert f"{name} (shopify answered without a usable value)" in unreadable.sentence
 
 
+def test_what_nobody_has_said_is_not_told_as_something_that_is_not_so() -> None:
+    def told(**facts: FactValue | None) -> str:
+        ruling = rule(clean_facts(**facts), clean_proposal(Action.SNOOZE_CASE))
+        return next(finding.sentence for finding in ruling.findings if "hold.reason == 'incorrect_address'" in finding.sentence)
+
+    assert told(hold__reason=None).startswith("Nobody has said")
+    assert told(hold__reason="other").startswith("Not so")
+
+
+def test_the_name_of_an_action_keeps_its_spelling_at_the_beginning_of_a_sentence() -> None:
+    (ruled,) = rule(proposal=clean_proposal(Action.MESSAGE_CUSTOMER)).actions
+    assert any(finding.sentence.startswith("message_customer is seen by the customer") for finding in ruled.findings)
+
+
 def test_a_value_outside_the_closed_list_is_unreadable() -> None:
     ruling = rule(clean_facts(risk__level="enormous"), clean_proposal(Action.SNOOZE_CASE))
     assert ruling.verdict is Verdict.REVIEW
@@ -529,6 +543,21 @@ def test_an_amount_that_cannot_be_compared_needs_two_people(amount: object) -> N
     assert alone.verdict is Verdict.REVIEW
     assert finding(alone.actions[0], "action.four-eyes").outcome is Outcome.FIRED_UNKNOWN
     assert together.verdict is Verdict.AUTOMATE
+
+
+def test_a_large_refund_in_small_parts_needs_two_people_all_the_same() -> None:
+    parts = clean_proposal(*(refund({"amount": amount, "currency": "USD"}) for amount in (60_000, 40_001)))
+    alone = rule(proposal=parts, actor=SENIOR)
+    assert [item.verdict for item in alone.actions] == [Verdict.REVIEW, Verdict.REVIEW]
+    assert "refund_payment is about 1000.01 USD, above the 1000.00 USD" in alone.sentence
+    assert rule(proposal=parts, actor=SENIOR, approvals=(LEAD,)).verdict is Verdict.AUTOMATE
+    within = clean_proposal(*(refund({"amount": amount, "currency": "USD"}) for amount in (60_000, 40_000)))
+    assert rule(proposal=within, actor=SENIOR).verdict is Verdict.AUTOMATE
+
+
+def test_parts_in_different_currencies_cannot_be_added_and_need_two_people() -> None:
+    parts = clean_proposal(refund({"amount": 1, "currency": "USD"}), refund({"amount": 1, "currency": "EUR"}))
+    assert rule(proposal=parts, actor=SENIOR).verdict is Verdict.REVIEW
 
 
 def test_what_an_edited_argument_says_does_not_make_a_large_order_small() -> None:

@@ -192,6 +192,8 @@ def test_an_odd_value_is_unknown_and_never_an_error(text: str, odd: Any) -> None
         ("known('x')", 7, "takes one field"),
         ("until(order.total) > 1h", 7, "takes a time"),
         ("a; b", 2, "not part of the language"),
+        ("age(order.total) > 36501d", 20, "longer than a duration may be"),
+        ("age(order.total) > 9999999999999d", 20, "longer than a duration may be"),
         ("", 1, "missing here"),
     ],
 )
