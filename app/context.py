@@ -12,7 +12,7 @@ from typing import Any
 
 from app.signals.shapes import Observation, Source
 from app.statements import ContextField, SourceRule, SourceRules, Statement, same_value, weigh
-from guardrails.facts import UNKNOWN, Fact, Facts, FactValue, Unknown, canonical_json, rfc3339
+from guardrails.facts import CLOCK_SKEW, UNKNOWN, Fact, Facts, FactValue, Unknown, canonical_json, rfc3339
 from guardrails.money import Money, MoneyError
 from guardrails.policy.catalogue import CATALOGUE, Writer
 from guardrails.policy.language import ValueType
@@ -130,7 +130,7 @@ def build_context(
 
     The fields depend on the events alone: received in any other order, or twice, they fold into the same fields.
     """
-    seen = tuple(s for s in signals if s.received_at <= as_of)
+    seen = tuple(_not_from_the_future(s) for s in signals if s.received_at <= as_of)
     statements: dict[tuple[str, str], list[Statement]] = defaultdict(list)
     for (name, entity, system), said in _by_subject(seen).items():
         statements[name, entity].append(_latest(system, said))
@@ -144,6 +144,20 @@ def build_context(
         name: tuple(sorted(items, key=lambda f: (f.winner.observed_at, f.entity), reverse=True)) for name, items in entities.items()
     }
     return OrderContext(order_ref, as_of, fields, _mark_late(seen), tuple(related), ordered)
+
+
+def _not_from_the_future(signal: SignalSummary) -> SignalSummary:
+    """A time further ahead of its receipt than clocks differ means nothing, as if none were given. Believed, it would be the
+    newest word for good, and nothing that the system says later could correct it."""
+    latest = signal.received_at + CLOCK_SKEW
+    if signal.occurred_at <= latest and all(told.occurred_at <= latest for told in signal.observations):
+        return signal
+
+    def known(moment: datetime) -> datetime:
+        return moment if moment <= latest else signal.received_at
+
+    told = tuple(replace(item, occurred_at=known(item.occurred_at)) for item in signal.observations)
+    return replace(signal, occurred_at=known(signal.occurred_at), observations=told)
 
 
 @dataclass(frozen=True, slots=True)

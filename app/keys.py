@@ -144,6 +144,16 @@ async def principal_of(session: AsyncSession, key_id: str, now: datetime) -> Pri
     return _principal(row, now)
 
 
+async def withdrawn(session: AsyncSession, names: Iterable[str], now: datetime) -> frozenset[str]:
+    """Of these people, those whose every key was revoked or has expired."""
+    query = select(ApiKey).where(ApiKey.name.in_(sorted(set(names))), ApiKey.kind == PrincipalKind.PERSON.value)
+    opens: dict[str, bool] = {}
+    for row in (await session.execute(query)).scalars():
+        alive = row.revoked_at is None and (row.expires_at is None or row.expires_at > now)
+        opens[row.name] = opens.get(row.name, False) or alive
+    return frozenset(name for name, alive in opens.items() if not alive)
+
+
 def _principal(row: ApiKey, now: datetime) -> Principal:
     if row.revoked_at is not None:
         raise Unauthenticated(f"The key {row.id} was revoked. Make a new one with `ordermend keys create`.")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 _SHARED = ("inventory_item:", "sku:", "customer:")
 ORDER_GID = "gid://shopify/Order/"
-NAMES = ("order:", ORDER_GID)
+ORDER_NAME = "order:"
+NAMES = (ORDER_NAME, ORDER_GID)
 
 
 def is_shared(identifier: str) -> bool:
@@ -20,7 +21,7 @@ def names_an_order(identifier: str) -> bool:
 
 def order_identifier(ref: str) -> str:
     """`#1001` and `1001` name the same order."""
-    return "order:" + ref.strip().removeprefix("#")
+    return ORDER_NAME + ref.strip().removeprefix("#")
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,14 +156,10 @@ async def verify(session: AsyncSession) -> Verification:
     """Walk the whole chain and name the first entry that was changed, removed, added or put elsewhere."""
     head = (await session.execute(select(TrailHead).where(TrailHead.id == 1))).scalar_one_or_none()
     expected, previous = 1, GENESIS
+    rows = select(TrailEntry).order_by(TrailEntry.seq).limit(VERIFY_BATCH)
     while True:
-        page = list(
-            (
-                await session.execute(
-                    select(TrailEntry).where(TrailEntry.seq >= expected).order_by(TrailEntry.seq).limit(VERIFY_BATCH)
-                )
-            ).scalars()
-        )
+        # the first page has no lower end: what was put before the first entry must not be overlooked
+        page = list((await session.execute(rows if expected == 1 else rows.where(TrailEntry.seq >= expected))).scalars())
         for row in page:
             if (why := _fault(row, expected, previous)) is not None:
                 return Verification(expected - 1, min(expected, row.seq), why)
@@ -178,6 +174,8 @@ async def verify(session: AsyncSession) -> Verification:
 
 def _fault(row: TrailEntry, expected: int, previous: str) -> str | None:
     """Why this row cannot stand at this place, or None."""
+    if row.seq < expected:
+        return "it stands before the first entry"
     if row.seq != expected:
         return f"entry {expected} is missing"
     if row.previous != previous:

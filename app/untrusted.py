@@ -38,7 +38,7 @@ def texts_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
     Codes, ids and times are left out unless they read like an order; field names come along where they carry free words
     (an attribute's name is a text too; its pointer is that of the field).
     """
-    found: dict[str, str] = {}
+    found = {pointer: text for pointer, text in _names(snapshot) if reads_as_text(text)}
     for number, signal in enumerate(snapshot.get("signals", ())):
         if reads_as_text(signal["topic"]):
             found[f"/signals/{number}/topic"] = signal["topic"]
@@ -55,6 +55,18 @@ def texts_of(snapshot: Mapping[str, Any]) -> dict[str, str]:
         for pointer, value in stated.items():
             found |= {at: text for at, text in _strings(pointer, value) if text.strip() and (free or reads_as_text(text))}
     return found
+
+
+def _names(snapshot: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What senders call orders and systems. A payment's metadata may hold any words where an order's name belongs."""
+    yield "/order_ref", snapshot.get("order_ref") or ""
+    for number, related in enumerate(snapshot.get("related", ())):
+        yield f"/related/{number}/order_ref", related["order_ref"]
+    for key, field in snapshot.get("fields", {}).items():
+        base = f"/fields/{escape(key)}"
+        yield f"{base}/source", field.get("source") or ""
+        for number, other in enumerate(field.get("others", ())):
+            yield f"{base}/others/{number}/source", other.get("source") or ""
 
 
 def escape(part: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.signals.body import Observer, Part, distinct, read_body, to_code
-from app.signals.references import named_order
+from app.signals.references import bare_code, named_order
 from app.signals.shapes import Delivery, ParsedSignal
 from app.signals.signing import any_matches, hmac_base64, required, same, usable
 from app.signals.tracking import Scan, see_scans
@@ -72,7 +72,7 @@ def parse(headers: Mapping[str, str], payload: dict[str, Any], received_at: date
     if topic in _EVENTS:
         _tracking(observer, tracking, code or tracking["id"].ident() or "")
     body.checked()
-    identifiers = distinct([named_order(ref), code, tracking["id"].ident()])
+    identifiers = distinct([named_order(ref), bare_code(code), bare_code(tracking["id"].ident())])
     return ParsedSignal(topic, topic in _EVENTS, occurred_at, identifiers, ref, tuple(observer.seen))
 
 

@@ -12,7 +12,7 @@ from easypost.util import validate_webhook
 
 from app.signals.body import Observer, Part, distinct, read_body
 from app.signals.fingerprints import address_fingerprint
-from app.signals.references import named_order
+from app.signals.references import bare_code, named_order
 from app.signals.shapes import Delivery, ParsedSignal
 from app.signals.signing import any_matches, required, usable
 from app.signals.tracking import Scan, see_scans, tracking_status
@@ -26,9 +26,9 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     def matches(secret: str) -> bool:
         try:
             validate_webhook(body, {"X-Hmac-Signature": header}, secret)
-        except (SignatureVerificationError, TypeError):
+        except (SignatureVerificationError, TypeError, UnicodeEncodeError):
             return False
-        except ValueError:
+        except (ValueError, RecursionError):
             return True  # the signature held and only then the body turned out not to be JSON; that is for `open_body` to say
         return True
 
@@ -69,11 +69,10 @@ def parse(headers: Mapping[str, str], payload: dict[str, Any], received_at: date
 
 
 def _identifiers(result: Part, kind: str, ref: str | None) -> tuple[str, ...]:
-    code = result["tracking_code"].ident()
-    ids = [named_order(ref), code, result["id"].ident(), result["shipment_id"].ident()]
+    ids = [result["tracking_code"].ident(), result["id"].ident(), result["shipment_id"].ident()]
     if kind == "Shipment":
         ids += [result["tracker"]["id"].ident(), result["tracker"]["tracking_code"].ident()]
-    return distinct(ids)
+    return distinct([named_order(ref), *map(bare_code, ids)])
 
 
 def _tracker(observer: Observer, tracker: Part) -> None:

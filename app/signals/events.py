@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from app.signals import cloud_events
 from app.signals.body import Observer, Part, distinct
 from app.signals.event_types import EVENT_TYPES
-from app.signals.references import named_order, payment_id
+from app.signals.references import bare_code, named_order, payment_id
 from app.signals.shapes import WEBHOOK_SOURCES, BodyNotJson, Delivery, ParsedSignal, Source
 from app.signals.signing import verify_standard
 
@@ -70,11 +70,15 @@ def _read(headers: Mapping[str, str], payload: Mapping[str, Any]) -> _Event:
 
 
 def delivery(headers: Mapping[str, str], payload: dict[str, Any], fallback: str) -> Delivery:
-    """`source` and `id` together are unique; `webhook-id` is the transport's and covers a whole batch."""
+    """`source` and `id` together are unique; `webhook-id` is the transport's and covers a whole batch.
+
+    The attributes of a binary event stand in headers, which nobody signs. One signed delivery is therefore one event: sent
+    again under other attributes it is the same delivery."""
     attributes = _read(headers, payload).attributes
     event_id = f"{attributes['source']} {attributes['id']}"
     message_id = headers.get("webhook-id", "").strip()
-    return Delivery(dict(headers), payload, f"{message_id} {event_id}".strip(), event_id, attributes["type"])
+    delivery_id = message_id if message_id and cloud_events.is_binary(headers) else f"{message_id} {event_id}".strip()
+    return Delivery(dict(headers), payload, delivery_id, event_id, attributes["type"])
 
 
 def system_of(source: str) -> str:
@@ -96,7 +100,7 @@ def parse(headers: Mapping[str, str], payload: dict[str, Any], received_at: date
     identifiers: list[str | None] = [named_order(ref) if isinstance(ref, str) else None]
     if read is not None:
         read(observer, topic, body, str(event.attributes["id"]))
-        identifiers += [body["tracking_code"].ident(), payment_id(body["refund_id"].ident())]
+        identifiers += [bare_code(body["tracking_code"].ident()), payment_id(body["refund_id"].ident())]
         identifiers += _skus(body)
         body.checked()
     name = str(ref) if (identifiers[0] or "").startswith("order:") else None

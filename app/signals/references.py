@@ -47,6 +47,12 @@ def payment_id(text: str | None) -> str | None:
     return text if text is not None and _STRIPE_ID.fullmatch(text) else None
 
 
+def bare_code(text: str | None) -> str | None:
+    """A tracking code, or another id without a mark of its own, as an identifier. People type such codes; one that reads like
+    an identifier of another kind (`order:1001`, a gid, `pi_…`) would join what belongs to somebody else, and is none."""
+    return None if text is None or ":" in text or payment_id(text) else text
+
+
 def shopify_gids(value: Any) -> list[str | None]:
     """Every gid of an order or of a part of one that stands under an id key. Free text is never searched."""
     found: list[str | None] = []

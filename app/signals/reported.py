@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from app.linking import ORDER_NAME
 from app.signals.body import Observer, Part, distinct, plain, read_body, to_code
 from app.signals.fingerprints import address_fingerprint
 from app.signals.references import named_order, shopify_order
 from app.signals.shapes import Delivery, Observation, ParsedSignal
+from guardrails.facts import CLOCK_SKEW
+from guardrails.money import Money, MoneyError
 from guardrails.policy.catalogue import CATALOGUE
+from guardrails.policy.language import ValueType
 
 _WITH_ENTITY = re.compile(r"(?P<name>[a-z_.]+)\[(?P<entity>[^\]]+)\]")
 _BARE_CODE = re.compile(r"[A-Z0-9]{8,40}")
@@ -86,12 +90,14 @@ def _is_text(value: Any) -> bool:
 
 
 def _linked(links: Part, ref: str | None) -> list[str | None]:
-    """The vendor ids that are said to be this order's. Ids of other orders stay out."""
+    """The vendor ids that are said to be this order's. Ids of other orders stay out, and so do names: a vendor's id under the
+    storefront's name of another order would take that order's signals away from it."""
     if not isinstance(links.value, Mapping):
         links["*"]  # anything but an object or nothing is noted as wrong
         return []
     own = named_order(ref)
-    return [str(vendor_id) for vendor_id, order in links.value.items() if isinstance(order, str) and named_order(order) == own]
+    mine = [str(vendor_id) for vendor_id, order in links.value.items() if isinstance(order, str) and named_order(order) == own]
+    return [vendor_id for vendor_id in mine if not vendor_id.startswith(ORDER_NAME)]
 
 
 def _observe(name: str, facts: Part, received_at: datetime) -> list[Observation]:
@@ -102,15 +108,60 @@ def _observe(name: str, facts: Part, received_at: datetime) -> list[Observation]
         fact.errors.append((fact.pointer, 'must be {"value", "source", "observed_at"}'))
         return []
     at = fact["observed_at"].moment() or received_at
+    if at > received_at and at.date() == received_at.date() and len(str(fact["observed_at"].value)) == len("2026-01-01"):
+        at = received_at  # a bare date means its end, and today has not ended
+    if at > received_at + CLOCK_SKEW:
+        fact.errors.append((f"{fact.pointer}/observed_at", "lies in the future; nobody has observed it yet"))
     field, entity = _field_and_entity(name, fact, facts)
     value, pointer = plain(fact["value"].plain()), fact["value"].pointer
     told = _NOTHING_MEANS.get(field) if value is None else _fit(field, value, system)
+    if not _fits(field, told):
+        fact.errors.append((pointer, f"{field} must be {_WANTED[CATALOGUE[field].type]}"))
     found = [Observation(field, told, system, at, entity, pointer)]
     if field in _ADDRESSES and (mark := address_fingerprint(value)) is not None:
         found.append(Observation(f"{field}_fingerprint", mark, system, at, entity, pointer))
     if field == "fulfilment.state" and told != value:
         found.append(Observation("fulfilment.state_detail", value, system, at, entity, pointer))
     return found
+
+
+_WANTED = {
+    ValueType.BOOL: "true or false",
+    ValueType.INT: "a whole number",
+    ValueType.TEXT: "text",
+    ValueType.SET: "a list of texts",
+    ValueType.DURATION: "a duration",
+    ValueType.MONEY: 'money such as {"amount": 5800, "currency": "USD"}, in whole minor units',
+    ValueType.TIME: "a time with a zone, such as 2026-11-23T10:00:00Z",
+}
+
+
+def _fits(field: str, value: Any) -> bool:
+    """A catalogued field holds a value of its type. A word outside a closed list is kept, and the catalogue reads it as
+    unknown; what nobody has catalogued may be anything."""
+    declared = CATALOGUE.get(field)
+    if declared is None or value is None:
+        return True
+    match declared.type:
+        case ValueType.BOOL:
+            return isinstance(value, bool)
+        case ValueType.INT:
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ValueType.TEXT:
+            return isinstance(value, str)
+        case ValueType.MONEY:
+            return isinstance(value, Mapping) and _is_money(value)
+        case ValueType.TIME:
+            return isinstance(value, str) and read_body({"at": value})["at"].moment() is not None
+    return True
+
+
+def _is_money(value: Mapping[str, Any]) -> bool:
+    try:
+        Money(value["amount"], value["currency"])
+    except (MoneyError, KeyError, TypeError):
+        return False
+    return True
 
 
 def _field_and_entity(name: str, fact: Part, facts: Part) -> tuple[str, str]:

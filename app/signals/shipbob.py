@@ -6,7 +6,7 @@ from typing import Any
 
 from app.signals.body import Observer, Part, distinct, read_body, to_code
 from app.signals.fingerprints import address_fingerprint
-from app.signals.references import named_order
+from app.signals.references import bare_code, named_order
 from app.signals.shapes import Delivery, ParsedSignal
 from app.signals.signing import verify_standard
 
@@ -73,9 +73,8 @@ def parse(headers: Mapping[str, str], payload: dict[str, Any], received_at: date
         _parcel(observer, topic, body)
     body.checked()
     order_id = body["order_id"].ident()
-    identifiers = distinct(
-        [named_order(ref), order_id and f"shipbob_order:{order_id}", body["tracking"]["tracking_number"].ident()]
-    )
+    code = bare_code(body["tracking"]["tracking_number"].ident())
+    identifiers = distinct([named_order(ref), order_id and f"shipbob_order:{order_id}", code])
     return ParsedSignal(topic, topic in _TOPICS, occurred_at, identifiers, ref, tuple(observer.seen))
 
 

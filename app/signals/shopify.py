@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.signals.body import Observer, Part, distinct, read_body
-from app.signals.references import named_order, payment_id, shopify_gids, shopify_order
+from app.signals.references import bare_code, named_order, payment_id, shopify_gids, shopify_order
 from app.signals.shapes import Delivery, ParsedSignal
 from app.signals.shopify_fulfilment import FULFILMENT_TOPICS
 from app.signals.shopify_orders import ORDER_TOPICS, read_edit
@@ -69,12 +69,12 @@ def _identifiers(topic: str, body: Part, name: str | None) -> tuple[str, ...]:
     found += [body["admin_graphql_api_order_id"].text() or shopify_order(body["order_id"].ident())]
     found += [shopify_order(body["order_edit"]["order_id"].ident())] if body.has("order_edit") else []
     found += shopify_gids(body.plain())
-    codes = [body["tracking_number"].ident(), *(code.ident() for code in body["tracking_numbers"].items())]
+    codes = [bare_code(code.ident()) for code in (body["tracking_number"], *body["tracking_numbers"].items())]
     found += [payment_id(body["authorization"].ident())] if topic == "order_transactions/create" else []
     if topic.startswith("fulfillments/"):
         found += codes
     if topic.startswith("orders/"):
-        found += [code.ident() for item in body["fulfillments"].items() for code in item["tracking_numbers"].items()]
+        found += [bare_code(code.ident()) for item in body["fulfillments"].items() for code in item["tracking_numbers"].items()]
         found += [f"sku:{sku}" for item in body["line_items"].items() if (sku := item["sku"].text())]
     if topic.startswith("inventory_levels/") and (item_id := body["inventory_item_id"].ident()):
         found.append(f"inventory_item:{item_id}")

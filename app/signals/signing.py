@@ -14,11 +14,17 @@ DEFAULT_TOLERANCE = timedelta(seconds=300)
 
 
 def usable(secrets: Sequence[str], vendor: str) -> tuple[str, ...]:
-    """The secrets that are not blank. Without any, every delivery is refused: an empty key would let anybody sign."""
-    found = tuple(secret for secret in secrets if secret and secret.strip())
+    """The secrets that are not blank. Without any, every delivery is refused: an empty key would let anybody sign.
+
+    One that is no UTF-8 text (an environment variable may hold any bytes) signs nothing either."""
+    found = tuple(secret for secret in secrets if secret and secret.strip() and _is_utf8(secret))
     if not found:
         raise SignatureInvalid(f"no {vendor} webhook secret is configured; set ORDERMEND_WEBHOOKS__{vendor.upper()}_SECRET")
     return found
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def required(headers: Mapping[str, str], *names: str) -> str:
@@ -100,7 +106,8 @@ def sign_standard(secret: str, message_id: str, stamp: int, body: bytes) -> str:
 
 
 def standard_headers(secret: str, body: bytes, headers: Mapping[str, str], now: datetime) -> dict[str, str]:
-    message_id = headers.get("webhook-id") or f"msg_{hashlib.sha256(body).hexdigest()[:27]}"
+    attributes = "".join(f"{name}={value}\n" for name, value in sorted(headers.items()) if name.startswith("ce-"))
+    message_id = headers.get("webhook-id") or f"msg_{hashlib.sha256(attributes.encode() + body).hexdigest()[:27]}"
     stamp = int(now.timestamp())
     return {
         "webhook-id": message_id,

@@ -162,3 +162,14 @@ def test_any_order_of_receipt_with_repeats_gives_the_same_fields(order: list[Sig
     expected = build_context("#1001", _EVENTS, SOURCES, at(10))
     found = build_context("#1001", [*order, *again], SOURCES, at(10))
     assert canonical_json(found.snapshot()["fields"]) == canonical_json(expected.snapshot()["fields"])
+
+
+def test_a_statement_from_the_future_does_not_outlast_what_the_system_says_later() -> None:
+    poison = said("shopify", {"order.total": eur(100)}, 900_000, received=1)
+    context = picture(poison, said("shopify", {"order.total": eur(90_000)}, 2), now=3)
+    assert value(context, "order.total") == eur(90_000)
+
+
+def test_clocks_may_differ_a_little_without_losing_the_order_of_events() -> None:
+    ahead = said("wms", {"fulfilment.state": "packed"}, 1.2, received=1)
+    assert value(picture(ahead, said("wms", {"fulfilment.state": "received"}, 1.1), now=3), "fulfilment.state") == "packed"

@@ -48,6 +48,10 @@ async def test_an_empty_trail_verifies(world: World) -> None:
         ("DELETE FROM trail WHERE seq = 2", 2),
         ("DELETE FROM trail WHERE seq = 5", 5),
         ("DELETE FROM trail", 1),
+        (
+            "INSERT INTO trail SELECT 0, at, event, case_id, order_id, actor, body, body_sha256, previous, hash FROM trail WHERE seq = 1",
+            0,
+        ),
         ("UPDATE trail SET seq = CASE seq WHEN 2 THEN 30 WHEN 3 THEN 2 ELSE seq END WHERE seq IN (2, 3)", 2),
     ],
 )

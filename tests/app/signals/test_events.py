@@ -4,7 +4,7 @@ import pytest
 
 from app.signals import reading
 from app.signals.shapes import FieldsInvalid, ParsedSignal, Source
-from tests.app.signals.recorded import NOW, observations, seen
+from tests.app.signals.recorded import NOW, envelope, observations, seen
 
 TIME = "2026-10-05T08:30:00Z"
 
@@ -215,3 +215,19 @@ def test_base64_data_is_read_as_the_json_it_holds() -> None:
 def test_a_customer_question_without_a_subject_waits_without_an_order() -> None:
     signal = event("customer.message", {"text": "Hi"}, "/helpdesk/inbox", subject=None)
     assert (signal.identifiers, signal.order_ref) == ((), None)
+
+
+def test_a_signed_binary_delivery_is_one_event_whatever_attributes_it_is_sent_again_under() -> None:
+    """Standard Webhooks signs the id, the time and the body; the `ce-` headers may be changed on the way."""
+    headers = {
+        "webhook-id": "msg_1",
+        "ce-specversion": "1.0",
+        "ce-id": "e1",
+        "ce-source": "/wms/east",
+        "ce-type": "wms.order.packed",
+    }
+    first, altered = (
+        reading.open_body(envelope(Source.EVENTS, b"{}", headers | {"ce-id": event_id, "ce-subject": "2002"}))[0]
+        for event_id in ("e1", "e2")
+    )
+    assert first.delivery_id == altered.delivery_id

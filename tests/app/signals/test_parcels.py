@@ -151,3 +151,27 @@ def test_a_checkpoint_in_local_time_falls_back_to_when_aftership_noted_it() -> N
 def test_an_unknown_aftership_event_is_kept() -> None:
     signal = reading.parse(Source.AFTERSHIP, {}, {"event": "new_thing", "msg": {"tracking_number": "RM1"}}, NOW)
     assert (signal.known, signal.identifiers, signal.observations) == (False, ("RM1",), ())
+
+
+@pytest.mark.parametrize("typed", ["order:2002", "gid://shopify/Order/2002", "sku:MUG-1", "pi_3Nx"])
+def test_a_tracking_code_names_nothing_but_a_parcel(typed: str) -> None:
+    """People type it. What reads like an identifier of another kind would join somebody else's order."""
+    signals = [
+        reading.parse(Source.SHOPIFY, {"x-shopify-topic": "fulfillments/create"}, {"order_id": 1, "tracking_number": typed}, NOW),
+        reading.parse(
+            Source.SHOPIFY, {"x-shopify-topic": "fulfillments/create"}, {"order_id": 1, "tracking_numbers": [typed]}, NOW
+        ),
+        reading.parse(
+            Source.SHOPIFY, {"x-shopify-topic": "orders/updated"}, {"id": 1, "fulfillments": [{"tracking_numbers": [typed]}]}, NOW
+        ),
+        reading.parse(Source.EASYPOST, {}, {"result": {"object": "Tracker", "id": typed, "tracking_code": typed}}, NOW),
+        reading.parse(Source.AFTERSHIP, {}, {"event": "tracking_update", "msg": {"tracking_number": typed, "id": typed}}, NOW),
+        reading.parse(Source.SHIPBOB, {"x-webhook-topic": "order.shipped"}, {"tracking": {"tracking_number": typed}}, NOW),
+        reading.parse(
+            Source.EVENTS,
+            {"content-type": "application/cloudevents+json"},
+            {"specversion": "1.0", "id": "e1", "source": "/wms", "type": "carrier.tracking", "data": {"tracking_code": typed}},
+            NOW,
+        ),
+    ]
+    assert [signal.identifiers for signal in signals if typed in signal.identifiers] == []

@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from app.signals.shapes import FieldsInvalid, ParsedSignal, Source
 from tests.app.signals.recorded import NOW, seen
 
 AT = "2026-10-05T08:30:00Z"
+MONEY = {"amount": 5800, "currency": "USD"}
 
 
 def fact(value: Any, source: str = "shopify", **more: Any) -> dict[str, Any]:
@@ -97,8 +99,18 @@ def test_a_description_is_untrusted_text_of_its_own() -> None:
         ({"order.total": 5}, ["/facts/order.total"]),
         ({"order.total": {"value": 5}}, ["/facts/order.total"]),
         ({"order.total": {"source": "x"}}, ["/facts/order.total"]),
-        ({"order.total": fact(5, observed_at="2026-10-05")}, []),
-        ({"order.total": fact(5, observed_at="2026-10-05T10:00:00")}, ["/facts/order.total/observed_at"]),
+        ({"order.total": fact(MONEY, observed_at="2026-10-05")}, []),
+        ({"order.total": fact(MONEY, observed_at="2026-10-05T10:00:00")}, ["/facts/order.total/observed_at"]),
+        ({"order.total": fact("58.00")}, ["/facts/order.total/value"]),
+        ({"order.total": fact({"amount": 5800, "currency": "usd"})}, ["/facts/order.total/value"]),
+        ({"order.total": fact({"amount": 58.5, "currency": "USD"})}, ["/facts/order.total/value"]),
+        ({"order.total": fact({"amount": 5800, "currency": 7})}, ["/facts/order.total/value"]),
+        ({"payment.status": fact(17)}, ["/facts/payment.status/value"]),
+        ({"address.deliverable": fact("no")}, ["/facts/address.deliverable/value"]),
+        ({"fulfilment.attempts": fact(True)}, ["/facts/fulfilment.attempts/value"]),
+        ({"payment.capture_before": fact("tomorrow")}, ["/facts/payment.capture_before/value"]),
+        ({"order.total": fact(None)}, []),
+        ({"nobody.catalogued": fact(17)}, []),
         ({"links": ["pi_1"]}, ["/facts/links"]),
         ([], ["/facts"]),
     ],
@@ -110,3 +122,14 @@ def test_a_fact_of_the_wrong_shape_is_pointed_at(facts: Any, pointers: list[str]
     with pytest.raises(FieldsInvalid) as refusal:
         report(facts)
     assert sorted({pointer for pointer, _ in refusal.value.errors}) == pointers
+
+
+def test_a_name_of_another_order_is_no_vendors_id() -> None:
+    signal = report({"links": {"order:2002": "#1001", "pi_1": "#1001"}})
+    assert signal.identifiers == ("order:1001", "pi_1")
+
+
+def test_nobody_has_observed_what_lies_in_the_future() -> None:
+    later = (NOW + timedelta(hours=1)).isoformat()
+    with pytest.raises(FieldsInvalid, match=r"order\.total/observed_at: lies in the future"):
+        report({"order.total": fact({"amount": 1, "currency": "USD"}) | {"observed_at": later}})

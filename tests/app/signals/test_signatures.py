@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.signals import reading
-from app.signals.shapes import Envelope, SignatureInvalid, Source
+from app.signals.shapes import BodyNotJson, Envelope, SignatureInvalid, Source
 from tests.app.signals.recorded import NOW, SECRETS, envelope, vectors
 
 BODY = b'{"id":820982911946154508,"name":"#1001"}'
@@ -180,3 +180,19 @@ def test_a_timed_vector_without_a_now_is_judged_by_the_now_that_is_handed_in_or_
     assert reading.check_vector(vector)[0] is False
     assert reading.check_vector(vector, T0)[0] is True
     assert reading.check_vector(vector, T0 + timedelta(seconds=301))[0] is False
+
+
+@pytest.mark.parametrize("source", SIGNED)
+def test_a_secret_that_is_no_text_signs_nothing(source: Source) -> None:
+    """The environment may hold any bytes; Python reads those that are no UTF-8 as half surrogate pairs."""
+    forged = envelope(source, BODY, reading.sign(source, SECRETS[source], BODY, {}, NOW) | {"x-hmac-signature": "anything"})
+    with pytest.raises(SignatureInvalid, match=r"no .* webhook secret is configured"):
+        reading.verify(forged, ["pasted-\udcff"], NOW)
+
+
+@pytest.mark.parametrize("body", [b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b'{"a":' + b"9" * 5_000 + b"}"])
+@pytest.mark.parametrize("source", SIGNED)
+def test_a_signed_body_that_no_reader_can_open_is_still_a_signed_body(source: Source, body: bytes) -> None:
+    reading.verify(signed(source, body), [SECRETS[source]], NOW)
+    with pytest.raises(BodyNotJson):
+        reading.open_body(signed(source, body))
