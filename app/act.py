@@ -158,6 +158,12 @@ async def _finish(world: World, action_id: str, state: ActionState, receipt: dic
         if case.state == CaseState.AUTOMATED and state in _NEEDS_A_PERSON:
             case.state, case.version, case.changed_at = CaseState.REVIEW.value, case.version + 1, now
             case.sentence = f"{row.action} did not end well ({state}): {why}"
+        elif case.state in (CaseState.REVIEW, CaseState.BLOCKED) and state in _NEEDS_A_PERSON and not row.approved_by:
+            case.version, case.changed_at = case.version + 1, now
+            case.sentence = f"{case.sentence} {row.action} did not end well ({state}): {why}"
+        if state is ActionState.DONE and row.action == Action.RELEASE_OWN_HOLD:
+            # the ledger says something new about the order, and no signal will
+            await session.execute(update(Order).where(Order.id == case.order_id).values(next_look_at=now))
         told: dict[str, Any] = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why, "late": late}
         told |= {"case_state": case.state, "version": case.version}
         await session.flush()
@@ -184,7 +190,7 @@ async def close_when_done(session: AsyncSession, case: Case, now: datetime) -> l
         case.sentence = f"Approved. Waiting for a person to carry out {', '.join(by_hand)} and report the outcome."
         return []
     case.state, case.closed_at = CaseState.RESOLVED.value, now
-    case.closed_because = "Approved and carried out."
+    case.closed_because = case.sentence = "Approved and carried out."
     case.holder, case.held_until = None, None
     body = {"why": case.closed_because, "actions": [r.id for r in approved], "version": case.version}
     return [Entry(Event.CASE_RESOLVED, "act", body, case.id, case.order_id)]

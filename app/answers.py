@@ -22,7 +22,7 @@ async def ask(world: World, case: Case, sighting: Sighting) -> Diagnosis:
     question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
     if world.classifier.name == FREE:
         return await world.classifier.classify(question)
-    key = question_key(world.classifier.name, question)
+    key = question_key(world.classifier.fingerprint, question)
     async with write(world.database.sessions) as session:
         known = (await session.execute(select(ModelAnswer).where(ModelAnswer.question_sha256 == key))).scalar_one_or_none()
         if known is not None and known.diagnosis is not None:
@@ -37,11 +37,17 @@ async def ask(world: World, case: Case, sighting: Sighting) -> Diagnosis:
     return diagnosis
 
 
-def question_key(classifier: str, question: Question) -> str:
-    """sha256 over what the classifier is shown, without the time of asking."""
+def question_key(fingerprint: str, question: Question) -> str:
+    """sha256 over the classifier and what it is shown, without the time of asking."""
     fields = {key: {n: v for n, v in item.items() if n != "age_s"} for key, item in question.snapshot["fields"].items()}
-    detections = [[d.detector, d.category] for d in question.detections.found]
-    return sha256_of({"classifier": classifier, "order": question.context.order_ref, "fields": fields, "detections": detections})
+    shown = {
+        "order": question.context.order_ref,
+        "fields": fields,
+        "related": question.snapshot["related"],
+        "facts": question.facts.digest(),
+        "detections": [[d.detector, d.category] for d in question.detections.found],
+    }
+    return sha256_of({"classifier": fingerprint, **shown})
 
 
 def plain_diagnosis(diagnosis: Diagnosis) -> dict[str, Any]:

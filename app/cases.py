@@ -14,7 +14,7 @@ from app.detect import Detection, Detections, DetectorRules, cleared, explained
 from app.ids import new_id
 from app.judge import Sighting
 from app.owners import Owners
-from app.tables import CLOSED, Case, CaseState, Order
+from app.tables import CLOSED, ActionState, Case, CaseState, Order
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.facts import Facts, sha256_of, to_plain
@@ -78,7 +78,7 @@ async def settle_cases(world: World, order_id: str, sighting: Sighting, news: da
             case = await _case_for(session, world, order_id, sighting, cause, existing, entries)
             if case is not None:
                 matched.add(case.id)
-        unsettled = await store.cases_with_unsettled_actions(session, order_id)
+        unsettled = await store.cases_with_actions(session, order_id, [ActionState.UNKNOWN])
         for case in existing:
             if case.id in matched or case.id in unsettled or case.state == CaseState.ACTING:
                 continue
@@ -87,6 +87,8 @@ async def settle_cases(world: World, order_id: str, sighting: Sighting, news: da
             elif (root := _explained_by(case, existing, matched, world.detectors)) is not None:
                 entries += _absorb(case, root, now)
         order.looked_at, order.next_look_at = news, _next_look(sighting, order, world, now)
+        if any(case.closed_at == now for case in existing):
+            order.next_look_at = now  # what its case has left behind, such as a hold, is seen by the next look
         await session.flush()
         await append(session, now, entries)
         open_cases = await store.cases_of(session, order_id)
@@ -231,7 +233,7 @@ def _absorb(case: Case, cause: Case, now: datetime) -> list[Entry]:
 def _close(case: Case, why: str, now: datetime, actor: str) -> list[Entry]:
     case.state = CaseState.CLEARED.value
     case.closed_at, case.changed_at = now, now
-    case.closed_because = why
+    case.closed_because = case.sentence = why
     case.version += 1
     case.holder, case.held_until = None, None
     told = {"category": case.detected_category, "version": case.version, "detectors": case.detectors, "why": why}

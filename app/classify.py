@@ -71,6 +71,12 @@ class Classifier(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def fingerprint(self) -> str:
+        """Stands for all that decides an answer besides the question, such as the model and the prompt. While it is the same, an
+        answer that was given need not be asked for again."""
+        ...
+
     async def classify(self, question: Question) -> Diagnosis:
         """Never raises for anything the model or its endpoint does: a failure is a Diagnosis that says so."""
         ...

@@ -1,12 +1,13 @@
 """`ordermend cases list|show|approve|reject`."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from app import review, views
-from app.cli_output import AsJson, group, say, say_json, say_table
+from app.cli_output import AsJson, group, plain, say, say_json, say_table
 from app.cli_world import in_world, person_of_the_key
 from app.keys import Scope
 from app.review import ReviewDecision, ReviewRequest
@@ -32,7 +33,7 @@ def list_cases(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most this many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """The queue, the case due first at the top."""
+    """Cases, the one due first at the top, closed ones too unless --status says otherwise."""
     wanted = views.CaseFilter(tuple(status or ()), owner, category, verdict, None, order_ref)
 
     async def found(world: World) -> list[dict[str, Any]]:
@@ -62,8 +63,28 @@ def show(case_id: str, as_json: AsJson = False) -> None:
     say(f"order {case['order_ref']}: {case['category']}, owned by {case['owner']}, due {case['due_at']}")
     say(case["summary"])
     say(case["sentence"])
+    for line in (*_evidence(case), *_proposals(case), *_done(case)):
+        say(line)
+
+
+def _evidence(case: dict[str, Any]) -> Iterator[str]:
+    for item in case["evidence"]:
+        struck = f" (struck: {item['struck']})" if item["struck"] else ""
+        yield plain(f"evidence: {item['evidence']['quote']}, {item['evidence']['pointer']}{struck}")
+
+
+def _proposals(case: dict[str, Any]) -> Iterator[str]:
+    """What an approval would carry out, and what has been ruled otherwise."""
+    for item in case["proposed_actions"]:
+        given = f" {json.dumps(item['arguments'], ensure_ascii=False)}" if item["arguments"] else ""
+        yield plain(f"proposed: {item['action']}, {item['verdict']}{given}")
+    for lift in case["decision"]["ruling"]["lift"] if case["decision"] else ():
+        yield plain(f"would lift it: {lift}")
+
+
+def _done(case: dict[str, Any]) -> Iterator[str]:
     for action in case["actions"]:
-        say(f"  {action['action']}: {action['state']}" + (f" ({action['error']})" if action.get("error") else ""))
+        yield plain(f"action: {action['action']}, {action['state']}" + (f" ({action['error']})" if action["error"] else ""))
 
 
 @commands.command()

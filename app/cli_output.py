@@ -37,13 +37,14 @@ def say_json(value: Any) -> None:
 
 def say_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """The rows' values under the columns' names, whole: an id that was cut off is of no use."""
-    lines = [list(columns), *([_plain(row.get(name)) for name in columns] for row in rows)]
+    lines = [list(columns), *([plain(row.get(name)) for name in columns] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         print("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """One line that a terminal cannot be steered with."""
     if value is None:
         return ""
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -70,17 +70,18 @@ def send(
     if not secrets:
         raise ConfigurationInvalid(f"Set ORDERMEND_WEBHOOKS__{vendor.upper()}_SECRET to the secret that {vendor} signs with.")
     address = (url or f"http://{settings.host}:{settings.port}").rstrip("/")
-    refused = 0
+    sent = refused = 0
     with httpx.Client(timeout=30) as http:
         for number, line in _lines(read_input(file)):
             told = _post(http, f"{address}/api/v1/signals/{vendor}", vendor, secrets[0], _delivery(number, line, vendor, topic))
+            sent += 1
             refused += not 200 <= told["status"] < 300
             if as_json:
                 say_json(told)
             else:
                 say(f"line {number}: {told['status']} {told.get('signal_id') or ''} {_remark(told)}".rstrip())
     if refused:
-        hint(f"{refused} deliveries were refused.")
+        hint(f"{refused} of {sent} deliveries were not accepted; what is named sig_… is kept in the dead letter.")
         sys.exit(1)
 
 

@@ -16,7 +16,7 @@ from app.classify import Diagnosis
 from app.database import write
 from app.ids import new_id
 from app.judge import Sighting
-from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order
+from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Case, CaseState, Decision, Order
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.facts import Facts, sha256_of, to_plain
@@ -85,11 +85,15 @@ async def _overtaken(session: AsyncSession, row: Case, judged: Case, sighting: S
 
 
 async def _keep_before_a_person(session: AsyncSession, case: Case) -> None:
-    """While one of its actions may have happened, or waits to be done by hand, a case is not left to itself."""
-    if case.state != CaseState.AUTOMATED or case.id not in await store.cases_with_unsettled_actions(session, case.order_id):
+    """What somebody reported, and what has an action that may have happened or waits to be done by hand, is not left to itself."""
+    if case.state != CaseState.AUTOMATED:
         return
-    case.state = CaseState.REVIEW.value
-    case.sentence = f"{case.sentence} An earlier action of this case has not been settled: report its outcome."
+    if REPORTED in case.detectors:
+        case.state = CaseState.REVIEW.value
+        case.sentence = f"{case.sentence} Somebody reported this case, so a person closes it."
+    if case.id in await store.cases_with_actions(session, case.order_id, UNSETTLED):
+        case.state = CaseState.REVIEW.value
+        case.sentence = f"{case.sentence} An earlier action of this case has not been settled: report its outcome."
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,8 @@ def plain_ruling(ruling: Ruling) -> dict[str, Any]:
 def _move(case: Case, world: World, decision: Decision, diagnosis: Diagnosis, ruling: Ruling, now: datetime) -> None:
     """The case shows its newest decision. What the model suggests as owner is only taken where the routing table agrees
     that this team owns the category; otherwise the table decides and the suggestion stays in the decision."""
-    category = diagnosis.category if diagnosis.failure is None else Category(case.detected_category)
+    answered = diagnosis.failure is None and diagnosis.category is not Category.UNKNOWN
+    category = diagnosis.category if answered else Category(case.detected_category)
     case.category = category.value
     if case.assignee is None:
         case.owner = world.owners.owner_of(category).value

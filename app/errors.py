@@ -21,11 +21,11 @@ class Unauthenticated(OrdermendError):
 
 
 class GuardrailRefused(OrdermendError):
-    """The guardrails forbid it. `rules` are the ids that say so."""
+    """The guardrails forbid it. `rules` are the ids that say so, `lift` what would change their answer."""
 
-    def __init__(self, message: str, rules: Sequence[str]) -> None:
+    def __init__(self, message: str, rules: Sequence[str], lift: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.rules = tuple(rules)
+        self.rules, self.lift = tuple(rules), tuple(lift)
 
 
 class CaseHeld(OrdermendError):

@@ -1,7 +1,8 @@
 """Exceptions that people and scripts report, and evidence they attach. Both come in as signals."""
 
 import asyncio
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import select
@@ -57,7 +58,8 @@ async def report(world: World, actor: Actor, reported: Report) -> str:
 
 
 def _given_signal(world: World, given: dict[str, Any], pointer: str) -> list[dict[str, Any]]:
-    """A vendor's body handed over by an authenticated reporter; its signature was theirs to check.
+    """A vendor's body handed over by an authenticated reporter; its signature was theirs to check. It is known by its content
+    and not by the vendor's ids, so that no report can stand in the way of what the vendor itself delivers under them.
 
     Raises FieldsInvalid with pointers that begin with `pointer`."""
     now = world.clock()
@@ -66,9 +68,14 @@ def _given_signal(world: World, given: dict[str, Any], pointer: str) -> list[dic
     source = Source(given["source"])
     try:
         opened = reading.open_body(Envelope(source, headers, raw, now))
-        return [signal_row(source, delivery, storable_bytes(delivery.payload), now) for delivery in opened]
+        return [signal_row(source, _known_by_content(delivery), storable_bytes(delivery.payload), now) for delivery in opened]
     except FieldsInvalid as error:
         raise FieldsInvalid([(pointer + place, detail) for place, detail in error.errors]) from error
+
+
+def _known_by_content(delivery: Delivery) -> Delivery:
+    mark = f"reported:{hashlib.sha256(storable_bytes([delivery.headers, delivery.payload])).hexdigest()}"
+    return replace(delivery, delivery_id=mark, event_id=mark)
 
 
 async def _ensure_case(world: World, actor: Actor, reported: Report) -> str:

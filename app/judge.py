@@ -79,9 +79,10 @@ async def judge(sighting: Sighting, classifier: Classifier, policy: Policy) -> J
 def about(sighting: Sighting, category: str, rules: DetectorRules) -> Sighting:
     """The same facts seen for one case: only its cause, and the symptoms that this cause explains, are asked about.
 
-    A case that no detector set off (somebody reported it) is asked about everything."""
+    A case that no detector set off (somebody reported it) is asked about everything. One whose cause cannot be seen any more is
+    asked about nothing else: what else is wrong has a case of its own."""
+    if category == Category.UNKNOWN:
+        return sighting
     mine = {category, *(rules.explains.get(Category(category), frozenset()))}
     found = tuple(d for d in sighting.detections.found if d.category in mine)
-    if not any(d.category == category for d in found):
-        return sighting
     return replace(sighting, detections=Detections(found, sighting.detections.unknown))

@@ -106,7 +106,7 @@ async def sweep(world: World) -> None:
         await world.nudge(ACT, action_id)
 
 
-async def drop_dead_jobs(queue: procrastinate.App, after: timedelta = WORKER_DEAD_AFTER) -> int:
+async def drop_dead_jobs(queue: procrastinate.App, after: timedelta) -> int:
     """Remove the jobs of workers that have died, and how many there were. A job that is `doing` holds its lock: left alone, one
     killed reader would stop all reading for ever. What the job was about, the sweep finds by itself."""
     dead = list(await queue.job_manager.get_stalled_jobs(seconds_since_heartbeat=after.total_seconds()))
@@ -155,7 +155,7 @@ async def _work_for_ever(queue: procrastinate.App, world: World) -> None:
 async def _sweep_for_ever(queue: procrastinate.App, world: World) -> None:
     while True:
         try:
-            await drop_dead_jobs(queue)
+            await drop_dead_jobs(queue, WORKER_DEAD_AFTER)
             await sweep(world)
         except Exception as error:
             if is_away(error) or isinstance(error, ConnectorException):

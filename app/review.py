@@ -4,29 +4,30 @@ An approval is bound to the facts, the policy and the actions that the reviewer 
 facts and leaves through the same `act` as everything else: one door for every effect.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app import act, store
+from app import act, keys, store
 from app.answers import revive
 from app.database import write
 from app.decisions import Warrant, intend, plain_ruling
-from app.errors import CaseHeld, Denied, GuardrailRefused, IllegalTransition, InputInvalid, StaleVersion
+from app.errors import CaseHeld, Denied, GuardrailRefused, IllegalTransition, InputInvalid, OrdermendError, StaleVersion
 from app.ids import new_id
 from app.judge import Sighting, look
-from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Approval, Case, CaseState, Decision
+from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Approval, Case, CaseState, Decision, Order
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.facts import rfc3339, sha256_of, to_plain
 from guardrails.gate import guard
+from guardrails.money import Money, MoneyError
 from guardrails.proposal import Actor, Proposal, ProposedAction
-from guardrails.ruling import Ruling
+from guardrails.ruling import Outcome, Ruling
 from guardrails.taxonomy import Action, Category, PrincipalKind, Team, Verdict
 
 
@@ -106,7 +107,7 @@ async def decide(world: World, person: Actor, case_id: str, expected_version: in
         case = await store.get_case(session, case_id)
         _may_decide(case, person, expected_version, world.clock())
         decision = await store.get_decision(session, case.decision_id or "")
-        earlier = await _standing_approvals(session, decision)
+        earlier = await _standing_approvals(session, decision, world.clock())
         await _nothing_unsettled(session, case, request.actions if request.actions is not None else awaiting_approval(decision))
     sighting = look(await store.gather(world, case.order_id, world.clock()), world.detectors)
     try:
@@ -116,15 +117,29 @@ async def decide(world: World, person: Actor, case_id: str, expected_version: in
         raise
     actions = request.actions if request.actions is not None else awaiting_approval(decision)
     if not actions:
-        raise IllegalTransition("The newest decision proposes nothing to approve; edit it and name the actions to carry out.")
+        raise _nothing_to_approve(decision)
     approvers = _same_actions(earlier, actions)
     ruling = guard(sighting.facts, _proposal(decision, actions, request), world.policy, person, sighting.snapshot, approvers)
     if ruling.verdict is Verdict.BLOCK:
         await _refuse(world, person, case, ruling)
-        findings = [*ruling.findings, *(f for item in ruling.actions for f in item.findings)]
-        rules = list(dict.fromkeys(f.rule for f in findings if f.fired and f.effect is Verdict.BLOCK))
-        raise GuardrailRefused(ruling.sentence, rules)
+        raise _refusal(plain_ruling(ruling))
     return await _approve(world, person, case, expected_version, decision, actions, ruling, request, approvers)
+
+
+def _nothing_to_approve(decision: Decision) -> OrdermendError:
+    if decision.verdict == Verdict.BLOCK:
+        return _refusal(decision.ruling)
+    return IllegalTransition(
+        "Nothing waits for approval: what was proposed has run already. Edit the case and name the actions to carry out, or reject "
+        "it to close it as it is."
+    )
+
+
+def _refusal(ruling: Mapping[str, Any]) -> GuardrailRefused:
+    """Which rules block, and what would lift it."""
+    findings = [*ruling["findings"], *(finding for item in ruling["actions"] for finding in item["findings"])]
+    fired = [f for f in findings if f["outcome"] in (Outcome.FIRED, Outcome.FIRED_UNKNOWN) and f["effect"] == Verdict.BLOCK]
+    return GuardrailRefused(ruling["sentence"], list(dict.fromkeys(f["rule"] for f in fired)), ruling["lift"])
 
 
 def awaiting_approval(decision: Decision) -> tuple[ProposedAction, ...]:
@@ -195,13 +210,14 @@ async def _set_aside(world: World, person: Actor, case_id: str, expected_version
         _correct(row, request)
         if request.decision is ReviewDecision.REJECT:
             row.state, row.closed_at = CaseState.RESOLVED.value, now
-            row.closed_because = f"Rejected by {person.id}: {request.reason}"
+            row.closed_because = row.sentence = f"Rejected by {person.id}: {request.reason}"
             event = Event.REVIEW_REJECTED
         else:
             row.state = CaseState.BLOCKED.value
             row.sentence = f"{person.id} asked for evidence: {request.reason}"
             event = Event.REVIEW_REQUESTED_EVIDENCE
         row.holder, row.held_until = None, None
+        await session.execute(update(Order).where(Order.id == row.order_id).values(next_look_at=now))
         entries = [Entry(event, person.id, told | {"version": row.version}, row.id, row.order_id)]
         await session.flush()
         await append(session, now, entries)
@@ -233,9 +249,9 @@ def _still_true(case: Case, decision: Decision, sighting: Sighting, world: World
     raise StaleVersion("The facts have changed since this case was judged; read it again.", case.version, changes)
 
 
-async def _standing_approvals(session: AsyncSession, decision: Decision) -> list[Approval]:
+async def _standing_approvals(session: AsyncSession, decision: Decision, now: datetime) -> list[Approval]:
     """Earlier approvals of this very decision. An approval of older facts or policy belongs to an older decision; one that has
-    been carried out is spent; and a colleague's question puts back those before it."""
+    been carried out is spent; a colleague's question puts back those before it; and with a person's last key goes their word."""
     query = select(Approval).where(Approval.decision_id == decision.id).order_by(Approval.at, Approval.id)
     spent = select(ActionRow.approval_id).where(ActionRow.decision_id == decision.id, ActionRow.approval_id.is_not(None))
     used = set((await session.execute(spent)).scalars())
@@ -243,7 +259,8 @@ async def _standing_approvals(session: AsyncSession, decision: Decision) -> list
     for approval in (await session.execute(query)).scalars():
         asks = approval.decision not in (ReviewDecision.APPROVE, ReviewDecision.EDIT)
         standing = [] if asks or approval.id in used else [*standing, approval]
-    return standing
+    gone = await keys.withdrawn(session, (approval.person for approval in standing), now)
+    return [approval for approval in standing if approval.person not in gone]
 
 
 async def _nothing_unsettled(session: AsyncSession, case: Case, actions: Sequence[ProposedAction]) -> None:
@@ -337,8 +354,22 @@ def _check(request: ReviewRequest) -> None:
         errors.append(("/actions", "only an edit carries actions"))
     if len({action.digest() for action in request.actions or ()}) < len(request.actions or ()):
         errors.append(("/actions", "the same action stands there twice; approve it once"))
+    for index, action in enumerate(request.actions or ()):
+        if "amount" in action.arguments and not _is_positive_money(action.arguments["amount"]):
+            errors.append(
+                (f"/actions/{index}/arguments/amount", 'must be {"amount": whole minor units above 0, "currency": "USD"}')
+            )
     if errors:
         raise InputInvalid(errors)
+
+
+def _is_positive_money(value: object) -> bool:
+    if not isinstance(value, Mapping) or not isinstance(value.get("currency"), str):
+        return False
+    try:
+        return Money(value.get("amount", 0), value["currency"]).amount > 0
+    except MoneyError:
+        return False
 
 
 def _may_decide(case: Case, person: Actor, expected_version: int, now: datetime) -> None:

@@ -17,7 +17,7 @@ from app.linking import NAMES, ORDER_GID, Holders, is_shared, order_identifier
 from app.related import marks_of, related_orders
 from app.signals.shapes import Observation, ParsedSignal
 from app.tables import (
-    UNSETTLED,
+    CLOSED,
     ActionRow,
     ActionState,
     Case,
@@ -31,6 +31,7 @@ from app.tables import (
 )
 from app.world import World
 from guardrails.facts import rfc3339
+from guardrails.taxonomy import Action
 
 _Row = TypeVar("_Row")
 READER_LOCK = 7_041_997
@@ -108,7 +109,7 @@ async def gather(world: World, order_id: str, now: datetime) -> OrderContext:
     window = world.detectors.duplicate_window
     async with world.database.sessions() as session:
         order = await get_order(session, order_id)
-        signals = await signals_of(session, order_id)
+        signals = [*await signals_of(session, order_id), *await _left_holds(session, order_id, now)]
         now = max([now, *(signal.received_at for signal in signals)])
         mine = build_context(order.ref, signals, world.sources, now)
         others = [
@@ -117,6 +118,29 @@ async def gather(world: World, order_id: str, now: datetime) -> OrderContext:
         ]
     related = related_orders(marks_of(mine), [marks_of(other) for other in others], window)
     return replace(mine, related=related) if related else mine
+
+
+async def _left_holds(session: AsyncSession, order_id: str, now: datetime) -> list[SignalSummary]:
+    """What our own ledger says of holds whose case is closed: one that still stands is ours to release, and nobody else tells."""
+    kinds = (Action.HOLD_FULFILMENT.value, Action.RELEASE_OWN_HOLD.value)
+    done = (
+        select(ActionRow, Case.state)
+        .join(Case, Case.id == ActionRow.case_id)
+        .where(Case.order_id == order_id, ActionRow.action.in_(kinds), ActionRow.state == ActionState.DONE)
+        .order_by(ActionRow.finished_at)
+    )
+    released: set[str] = set()
+    rows = (await session.execute(done)).all()
+    for row, _ in rows:
+        if row.action == Action.RELEASE_OWN_HOLD:
+            released.update((row.receipt or {}).get("handles", []))
+    closed = [(row.receipt or {}).get("handle") for row, state in rows if row.action == Action.HOLD_FULFILMENT and state in CLOSED]
+    if not closed:
+        return []
+    standing = next((handle for handle in closed if handle not in released), None)
+    told = {"hold.ours": standing is not None, "hold.case_closed": True, "hold.handle": standing}
+    seen = tuple(Observation(field, value, "ordermend", now) for field, value in told.items())
+    return [SignalSummary("own-ledger", "ordermend", "hold.left", now, now, seen)]
 
 
 async def _look_alikes(session: AsyncSession, order: Order, window: timedelta) -> Sequence[Order]:
@@ -184,14 +208,14 @@ async def holders_of(session: AsyncSession, identifiers: Iterable[str]) -> Holde
     still_open = or_(Order.looked_at.is_(None), Order.next_look_at.is_not(None))
     shared = links.join(Order).where(_any_of(OrderLink.identifier, {i for i in wanted if is_shared(i)}), still_open)
     found: dict[str, set[str]] = {}
-    for identifier, order_id in (await session.execute(own)):
+    for identifier, order_id in await session.execute(own):
         found.setdefault(identifier, set()).add(order_id)
     is_name = or_(*(OrderLink.identifier.startswith(kind) for kind in NAMES))
     named = links.where(_any_of(OrderLink.order_id, set().union(*found.values())), is_name)
     names: dict[str, set[str]] = {}
-    for identifier, order_id in (await session.execute(named)):
+    for identifier, order_id in await session.execute(named):
         names.setdefault(order_id, set()).add(identifier)
-    for identifier, order_id in (await session.execute(shared.order_by(Order.id.desc()).limit(FAN_OUT))):
+    for identifier, order_id in await session.execute(shared.order_by(Order.id.desc()).limit(FAN_OUT)):
         found.setdefault(identifier, set()).add(order_id)
     return Holders({i: frozenset(o) for i, o in found.items()}, {o: frozenset(i) for o, i in names.items()})
 
@@ -263,10 +287,10 @@ async def cases_of(session: AsyncSession, order_id: str) -> list[Case]:
     return list((await session.execute(_locking(query))).scalars())
 
 
-async def cases_with_unsettled_actions(session: AsyncSession, order_id: str) -> set[str]:
-    """Cases of the order with an action that may have happened, or that a person was to carry out by hand."""
+async def cases_with_actions(session: AsyncSession, order_id: str, states: Sequence[ActionState]) -> set[str]:
+    """Cases of the order with an action in one of these states."""
     query = select(ActionRow.case_id).join(Case, Case.id == ActionRow.case_id).where(Case.order_id == order_id)
-    return set((await session.execute(query.where(ActionRow.state.in_(UNSETTLED)))).scalars())
+    return set((await session.execute(query.where(ActionRow.state.in_(states)))).scalars())
 
 
 def orders_due(now: datetime, limit: int) -> Select[str]:

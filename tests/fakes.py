@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from app.classify import Diagnosis, Question
 from app.clients.port import Done, Ending, Task
 from app.models.rules import RulesClassifier
 from app.world import World
@@ -56,5 +57,5 @@ class Nudges:
 class Broken(RulesClassifier):
     """A classifier with a defect: it raises, which none of them may."""
 
-    async def classify(self, question: object) -> object:  # type: ignore[override]  # it is broken on purpose
+    async def classify(self, question: Question) -> Diagnosis:
         raise RuntimeError("a defect")

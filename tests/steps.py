@@ -1,7 +1,8 @@
 """What the queue would do, step by step, so that a test sees each state."""
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -36,3 +37,12 @@ async def work(world: World) -> None:
         if await queue.settled(world):
             return
     raise AssertionError("the work does not come to an end")
+
+
+async def until(true: Callable[[], Awaitable[bool]], patience_s: float = 40) -> None:
+    """Ask again and again until it is true. Raises TimeoutError when that takes far too long."""
+    async with asyncio.timeout(patience_s):
+        found = await true()
+        while not found:
+            await asyncio.sleep(0.05)
+            found = await true()

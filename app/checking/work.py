@@ -65,11 +65,13 @@ def reason_kind(code: str) -> str:
 
 
 def work_reason(context: OrderContext) -> str | Unknown:
-    """Why the work stopped, by the last code that was given for it; `uncoded` where there is none; unknown while nothing has
-    stopped, or some part has moved on since."""
+    """Why the work stopped, by the last code that was given for it; `uncoded` where there is no code, `none` while it goes on;
+    unknown while no warehouse has spoken."""
     parts = stated(context, "fulfilment.state")
-    if not parts or parts[0].winner.value not in _STOPPED:
+    if not parts:
         return UNKNOWN
+    if parts[0].winner.value not in _STOPPED:
+        return "none"
     stopped = [part.entity for part in parts if part.winner.value in _STOPPED]
     codes = [value_of(context, "fulfilment.reason", entity) for entity in stopped]
     return next((reason_kind(code) for code in codes if isinstance(code, str)), "uncoded")

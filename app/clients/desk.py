@@ -81,6 +81,6 @@ def _body(task: Task) -> dict[str, Any]:
                 raise ValueError(f"hours must be a whole number from 1 to {SNOOZE_MAX_H}")
             return {**given, "hours": hours}
         case Action.ASSIGN_OWNER:
-            if given.get("owner") not in set(Team):
+            if given.get("owner") not in tuple(Team):
                 raise ValueError("owner must be one of " + ", ".join(Team))
     return given

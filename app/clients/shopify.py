@@ -110,16 +110,23 @@ class ShopifyFulfilment:
     async def _release(self, task: Task, nodes: list[dict[str, Any]], done: list[str]) -> Ending:
         """Our own holds of this case, and the one that the decision was about: another case's still has its reason."""
         ours = {_HANDLE_PREFIX + task.case_id, *_handles_seen(task)}
+        handles: set[str] = set()
         for node in nodes:
             holds = node.get("fulfillmentHolds") or []
-            own = [hold["id"] for hold in holds if hold.get("heldByRequestingApp") and hold.get("handle") in ours]
+            found = [hold for hold in holds if hold.get("heldByRequestingApp") and hold.get("handle") in ours]
+            own = [hold["id"] for hold in found]
             if not own:
                 continue
             errors = await self._mutate("fulfillmentOrderReleaseHold", _RELEASE, {"id": node["id"], "holds": own})
             if errors:
                 raise _Refused("Shopify did not release the hold: " + "; ".join(str(e.get("message")) for e in errors) + ".")
             done += own
-        return Done({"released": done}) if done else Failed("None of the order's holds is ours to release.")
+            handles.update(hold["handle"] for hold in found)
+        return (
+            Done({"released": done, "handles": sorted(handles)})
+            if done
+            else Failed("None of the order's holds is ours to release.")
+        )
 
     async def _resubmit(self, task: Task, nodes: list[dict[str, Any]]) -> Ending:
         open_orders = [n for n in nodes if n.get("status") in _OPEN]

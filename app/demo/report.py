@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -66,11 +68,13 @@ def deliveries(console: Console, played: Played) -> None:
     console.print(f"{played.kept_unread} verified but unreadable, kept in the dead letter to be mended and replayed.")
 
 
-def where_to_go(console: Console, address: str, key: str) -> None:
+def where_to_go(console: Console, address: str, key: str, folder: Path) -> None:
     console.print(f"\nThe reviewer's console: [bold]{address}[/bold]; the API is described at {address}/docs.", soft_wrap=True)
     console.print(f"An API key for the demo, shown only now: [bold]{key}[/bold]", soft_wrap=True)
     console.print(f'  curl -H "Authorization: Bearer {key}" {address}/api/v1/cases', soft_wrap=True, highlight=False)
-    console.print("Ctrl-C ends it; what was played is kept.")
+    console.print("Ctrl-C ends it; what was played is kept. The command line reads it too, for instance:")
+    command = f"  ORDERMEND_DATA_DIR={quote(str(folder))} .venv/bin/ordermend cases list"
+    console.print(command, soft_wrap=True, highlight=False, markup=False)
 
 
 def _words(case: Case) -> str:

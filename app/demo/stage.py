@@ -86,7 +86,7 @@ async def perform_and_stay(settings: Settings, console: Console) -> None:
         else:
             console.print(f"The stories were played before; this is what is kept. To see them anew, delete {folder}.")
         report.summary(console, await measure(ready.world), ready.world.classifier.name)
-        report.where_to_go(console, ready.address, await _reviewers_key(ready.world))
+        report.where_to_go(console, ready.address, await _reviewers_key(ready.world), folder)
         await interrupted()
 
 

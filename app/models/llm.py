@@ -22,6 +22,7 @@ from app.models.model_settings import LlmSettings
 from app.prompts import Prompt, Prompts, fill, limits_wording
 from app.rendering import Rendering, fenced, render
 from app.untrusted import find_instructions, texts_of
+from guardrails.facts import sha256_of
 from guardrails.money import Money
 from guardrails.proposal import ProposedAction
 from guardrails.taxonomy import Action, Team
@@ -66,6 +67,11 @@ class LlmClassifier:
     @property
     def name(self) -> str:
         return NAME
+
+    @property
+    def fingerprint(self) -> str:
+        asked = {"model": self._settings.model, "endpoint": self._settings.base_url, "prompt": self._prompt.sha256}
+        return sha256_of({**asked, "system": self._system})  # the system prompt holds the policy's limits
 
     async def aclose(self) -> None:
         await self._endpoint.aclose()

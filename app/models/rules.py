@@ -40,6 +40,10 @@ class RulesClassifier:
     def name(self) -> str:
         return NAME
 
+    @property
+    def fingerprint(self) -> str:
+        return NAME
+
     async def classify(self, question: Question) -> Diagnosis:
         found = question.detections.found
         suspicious = bool(find_instructions(texts_of(question.snapshot)))

@@ -248,7 +248,7 @@ def _refused(error: errors.OrdermendError) -> _Said:
         case errors.Unauthenticated():
             return _Said(UNAUTHENTICATED, str(error), headers={"WWW-Authenticate": 'Bearer realm="ordermend"'})
         case errors.GuardrailRefused():
-            return _Said(GUARDRAIL_REFUSED, str(error), {"rules": list(error.rules)})
+            return _Said(GUARDRAIL_REFUSED, str(error), {"rules": list(error.rules), "lift": list(error.lift)})
         case errors.CaseHeld():
             return _Said(CASE_HELD, str(error), {"holder": error.holder, "until": error.until})
         case errors.StaleVersion():

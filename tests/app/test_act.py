@@ -9,8 +9,11 @@ from sqlalchemy import update
 
 from app import act, pipeline, queue, reader
 from app.act import ABANDONED_AFTER, LONGEST_CALL, MOST_ATTEMPTS
+from app.classify import Diagnosis, Question
 from app.clients.port import Done, Failed, UnknownOutcome
 from app.database import write
+from app.models.answer import failed
+from app.models.rules import RulesClassifier
 from app.tables import ActionRow, ActionState, Case, CaseState
 from app.trail import Event
 from app.world import World
@@ -86,7 +89,9 @@ async def test_an_intent_is_committed_before_the_call_and_a_receipt_after_it(act
 
 async def test_ten_at_once_have_one_effect(acting: World, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     action_id = await intended(acting, monkeypatch)
-    await asyncio.gather(*(act.carry_out(acting, action_id) for _ in range(10)), *(act.recover(acting, action_id) for _ in range(5)))
+    await asyncio.gather(
+        *(act.carry_out(acting, action_id) for _ in range(10)), *(act.recover(acting, action_id) for _ in range(5))
+    )
     assert len(peer.calls) == 1
     assert (await resubmission(acting)).state == ActionState.DONE
 
@@ -119,6 +124,27 @@ async def test_an_action_of_a_case_that_was_closed_meanwhile_does_not_run(
         await session.execute(update(Case).values(state=CaseState.RESOLVED))
     await act.recover(acting, action_id)
     assert ((await resubmission(acting)).state, peer.calls) == (ActionState.REFUSED, [])
+
+
+class Unsure(RulesClassifier):
+    """Proposes nothing."""
+
+    async def classify(self, question: Question) -> Diagnosis:
+        return failed(question.context.order_ref, self.name, "the endpoint is away")
+
+
+async def test_what_the_newest_judgement_of_the_same_facts_does_not_allow_does_not_run(
+    acting: World, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    action_id = await intended(acting, monkeypatch)
+    async with write(acting.database.sessions) as session:
+        await session.execute(update(Case).values(state=CaseState.JUDGING))
+    case = await the_case(acting)
+    await pipeline.triage(replace(acting, classifier=Unsure(acting.owners)), case.id)
+    await act.carry_out(acting, action_id)
+    row = await resubmission(acting)
+    assert (row.state, peer.calls) == (ActionState.REFUSED, [])
+    assert "judged again" in (row.error or "")
 
 
 async def test_other_arguments_than_those_ruled_on_do_not_run(acting: World, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,9 +190,7 @@ def test_a_call_ends_before_its_process_is_taken_for_dead() -> None:
     assert LONGEST_CALL < ABANDONED_AFTER
 
 
-@pytest.mark.parametrize(
-    ("ending", "state"), [(Failed("no"), ActionState.FAILED), (UnknownOutcome("lost"), ActionState.UNKNOWN)]
-)
+@pytest.mark.parametrize(("ending", "state"), [(Failed("no"), ActionState.FAILED), (UnknownOutcome("lost"), ActionState.UNKNOWN)])
 async def test_what_did_not_end_well_puts_an_automated_case_before_a_person(
     acting: World, peer: Peer, ending: Failed | UnknownOutcome, state: ActionState
 ) -> None:
@@ -195,9 +219,7 @@ async def test_an_unknown_outcome_is_never_tried_again_by_the_machine(acting: Wo
     assert (await the_case(acting)).state == CaseState.REVIEW  # whatever is judged meanwhile: somebody must see it
 
 
-async def test_what_certainly_failed_may_be_tried_again_when_it_is_allowed_again(
-    acting: World, peer: Peer, clock: Clock
-) -> None:
+async def test_what_certainly_failed_may_be_tried_again_when_it_is_allowed_again(acting: World, peer: Peer, clock: Clock) -> None:
     peer.ending = Failed("closed for stocktaking")
     await judged(acting)
     peer.ending = Done({})

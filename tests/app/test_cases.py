@@ -199,14 +199,11 @@ async def test_news_do_not_move_a_case_under_an_approval_that_is_being_carried_o
     assert (after.state, after.version, after.detected_category) == (CaseState.ACTING, before.version, before.detected_category)
 
 
-@pytest.mark.parametrize("state", [ActionState.UNKNOWN, ActionState.HANDED_OVER])
-async def test_a_case_does_not_close_by_itself_while_one_of_its_actions_is_open(
-    calm: World, clock: Clock, state: ActionState
-) -> None:
+async def test_a_case_does_not_close_by_itself_while_one_of_its_actions_may_have_happened(calm: World, clock: Clock) -> None:
     await order_arrives(calm)
     await undeliverable(calm, clock)
     async with write(calm.database.sessions) as session:
-        await session.execute(update(ActionRow).values(state=state))
+        await session.execute(update(ActionRow).values(state=ActionState.UNKNOWN))
     await healed(calm, clock)
     assert (await the_case(calm)).state == CaseState.REVIEW
 
@@ -235,3 +232,19 @@ async def test_an_order_of_which_nothing_is_heard_is_left_alone_in_the_end(calm:
     await order_arrives(calm)
     await work(calm)
     assert (await orders(calm))[0].next_look_at is not None
+
+
+async def test_a_rejection_heals_when_the_warehouse_takes_the_order_after_all(world: World, clock: Clock) -> None:
+    await order_arrives(world)
+    await event_arrives(world, "wms.order.rejected", {"reason": "invalid_sku"}, time=rfc3339(clock.now))
+    await work(world)
+    assert await _state(world, "invalid_order_data") == "automated"
+    clock.forward(minutes=30)
+    await event_arrives(world, "wms.order.received", {}, time=rfc3339(clock.now))
+    await work(world)
+    assert await _state(world, "invalid_order_data") == "cleared"
+
+
+async def _state(world: World, category: str) -> str:
+    (found,) = [case.state for case in await all_cases(world) if case.detected_category == category]
+    return found

@@ -170,7 +170,7 @@ CASES: list[tuple[str, str, OrderContext, Any]] = [
     ("carrier_conflict", "back while under way", picture(said("wms", {"return.received_at": when(2), "return.reason": "rts"}, 2), tracker("out_for_delivery", 1), now=3), True),
     ("work_reason", "a documented code", picture(work("rejected", 1, "inventory_out_of_stock")), "stock"),
     ("work_reason", "no code", picture(work("rejected", 1)), "uncoded"),
-    ("work_reason", "it went on", picture(work("rejected", 1, "invalid_sku"), work("received", 2), now=3), UNKNOWN),
+    ("work_reason", "it went on", picture(work("rejected", 1, "invalid_sku"), work("received", 2), now=3), "none"),
     ("held", "by the store", picture(said("shopify", {"hold.reason": "other"}, entity="fo")), True),
     ("held", "released", picture(said("shopify", {"hold.reason": "none"}, entity="fo")), False),
     ("held", "by the warehouse", picture(work("held", 1, "qc")), True),

@@ -72,6 +72,14 @@ def test_an_approval_takes_a_persons_key_and_the_version_that_was_read(terminal:
     assert terminal.type(*approve, "9").code == 4
 
 
+def test_a_case_shown_in_words_says_what_an_approval_would_carry_out_and_on_what_evidence(terminal: Terminal) -> None:
+    case = report_failed_payment(terminal).json()
+    told = terminal.type("cases", "show", case["id"]).out.splitlines()
+    assert any(line.startswith("proposed: send_payment_link, review") for line in told)
+    assert any(line.startswith("evidence: failed, /fields/payment.status") for line in told)
+    assert any(line.startswith("would lift it: ") for line in told)
+
+
 def test_a_rejection_closes_the_case_once(terminal: Terminal) -> None:
     case = report_failed_payment(terminal).json()
     terminal.setenv(ORDERMEND_API_KEY=make_key(terminal, "person", "cases:review", roles=("reviewer",))["secret"])

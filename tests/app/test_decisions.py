@@ -262,9 +262,7 @@ def rebuilt(entries: list[dict[str, Any]], decision_id: str) -> Rebuilt:
     )
 
 
-async def test_a_decision_is_rebuilt_from_the_trail_alone(
-    calm: World, client: httpx.AsyncClient, admin: dict[str, str]
-) -> None:
+async def test_a_decision_is_rebuilt_from_the_trail_alone(calm: World, client: httpx.AsyncClient, admin: dict[str, str]) -> None:
     await order_arrives(calm, total_price="900.00")
     await warehouse_busy(calm)
     await event_arrives(calm, "wms.pick.short", {"sku": "MUG-1", "requested": 2, "available": 1})

@@ -86,6 +86,19 @@ async def test_an_approval_carries_out_what_was_proposed_and_closes_the_case(des
     ]
 
 
+async def test_what_the_guard_has_blocked_cannot_be_approved_and_the_answer_says_what_would_lift_it(
+    desk: World, peer: Peer
+) -> None:
+    await event_arrives(desk, "wms.pick.short", {"sku": "MUG-1", "requested": 2, "available": 1})
+    await work(desk)
+    assert (await the_case(desk)).state == CaseState.BLOCKED  # no system has stated what the order is worth
+    with pytest.raises(GuardrailRefused) as caught:
+        await decide(desk, KIM)
+    assert "block.no-order-total" in caught.value.rules
+    assert "refresh the order from its storefront" in caught.value.lift
+    assert peer.calls == []
+
+
 async def test_a_decision_on_an_older_version_is_stale(desk: World, peer: Peer) -> None:
     case = await waiting(desk)
     await review.claim(desk, KIM, case.id)
@@ -137,9 +150,7 @@ async def test_a_lease_holds_others_off_until_it_ends(desk: World, clock: Clock)
 
 async def test_two_people_who_claim_at_once_do_not_both_get_it(desk: World) -> None:
     case = await waiting(desk)
-    answers = await asyncio.gather(
-        *(review.claim(desk, person(f"p{n}"), case.id) for n in range(5)), return_exceptions=True
-    )
+    answers = await asyncio.gather(*(review.claim(desk, person(f"p{n}"), case.id) for n in range(5)), return_exceptions=True)
     assert sorted(type(answer).__name__ for answer in answers) == ["Case"] + ["CaseHeld"] * 4
 
 
@@ -308,9 +319,7 @@ async def test_what_was_handed_over_keeps_the_case_open_until_its_outcome_is_rep
     assert [body["outcome_id"][:4] for _, body in await trail_of(world, Event.OUTCOME_REPORTED)] == ["out_"] * 2
 
 
-async def test_reporting_an_old_action_does_not_close_a_case_that_was_judged_again(
-    desk: World, peer: Peer, clock: Clock
-) -> None:
+async def test_reporting_an_old_action_does_not_close_a_case_that_was_judged_again(desk: World, peer: Peer, clock: Clock) -> None:
     await waiting(desk)
     peer.ending = UnknownOutcome("the reply was lost")
     await decide(desk, KIM, refund())
@@ -339,9 +348,7 @@ async def test_facts_that_move_between_approval_and_execution_stop_it_and_the_ca
     assert [row.state for row in await actions(desk, REFUND)] == [ActionState.REFUSED]
 
 
-async def test_what_was_learnt_while_an_approval_was_carried_out_is_looked_at_when_it_has_ended(
-    world: World, clock: Clock
-) -> None:
+async def test_what_was_learnt_while_an_approval_was_carried_out_is_looked_at_when_it_has_ended(world: World, clock: Clock) -> None:
     await waiting(world)
     case = await decide(world, KIM, refund())
     clock.forward(minutes=5)

@@ -30,7 +30,7 @@ async def test_the_top_detection_names_category_owner_and_next_steps() -> None:
 
 async def test_the_summary_has_the_order_and_the_values() -> None:
     found = await diagnose(picture(placed(financial_status="pending"), declined()))
-    assert found.summary.startswith("Order #1001 (100.00 EUR): the payment is failed and nothing else covers the order.")
+    assert found.summary.startswith("Order #1001 (100.00 EUR): the payment stands at failed and nothing else covers the order.")
 
 
 async def test_all_evidence_holds_against_the_snapshot() -> None:

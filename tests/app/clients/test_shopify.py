@@ -73,9 +73,7 @@ async def test_every_open_fulfilment_order_is_held_with_the_handle_of_the_case(s
 
 
 async def test_a_hold_that_is_there_already_is_a_success(shop: respx.MockRouter) -> None:
-    ending = await carry_out(
-        shop, HOLD, nodes(node()), done("fulfillmentOrderHold", refused("DUPLICATE_FULFILLMENT_HOLD_HANDLE"))
-    )
+    ending = await carry_out(shop, HOLD, nodes(node()), done("fulfillmentOrderHold", refused("DUPLICATE_FULFILLMENT_HOLD_HANDLE")))
     assert isinstance(ending, Done)
 
 
@@ -113,7 +111,9 @@ async def test_a_lost_reply_to_a_hold_is_read_back(shop: respx.MockRouter, lost:
 
 
 async def test_a_hold_that_reading_back_does_not_find_is_placed_again_under_its_handle(shop: respx.MockRouter) -> None:
-    ending = await carry_out(shop, HOLD, nodes(node(1), node(2)), HELD, httpx.ReadTimeout("slow"), nodes(node(1), node(2)), HELD, HELD)
+    ending = await carry_out(
+        shop, HOLD, nodes(node(1), node(2)), HELD, httpx.ReadTimeout("slow"), nodes(node(1), node(2)), HELD, HELD
+    )
     assert isinstance(ending, Done)
 
 
@@ -167,14 +167,16 @@ async def test_errors_of_any_shape_are_a_refusal(shop: respx.MockRouter, errors:
 
 async def test_only_the_cases_own_hold_is_released(shop: respx.MockRouter) -> None:
     holds = [own(), own("ordermend-case_2", 2), own("fraud-app", 3), own(HANDLE, 4, ours=False)]
-    assert await carry_out(shop, RELEASE, nodes(node(holds=holds)), RELEASED) == Done({"released": ["hold1"]})
+    assert await carry_out(shop, RELEASE, nodes(node(holds=holds)), RELEASED) == Done({"released": ["hold1"], "handles": [HANDLE]})
     assert sent(shop)[1]["holds"] == ["hold1"]
 
 
 async def test_the_hold_that_the_decision_was_about_is_released_too_if_it_is_ours(shop: respx.MockRouter) -> None:
     holds = [own("ordermend-case_2", 2), own("fraud-app", 3)]
     seen = {"hold.handle[fo1]": "ordermend-case_2", "hold.handle": "fraud-app"}
-    assert await carry_out(shop, RELEASE, nodes(node(holds=holds)), RELEASED, **seen) == Done({"released": ["hold2"]})
+    assert await carry_out(shop, RELEASE, nodes(node(holds=holds)), RELEASED, **seen) == Done(
+        {"released": ["hold2"], "handles": ["ordermend-case_2"]}
+    )
 
 
 async def test_without_a_hold_of_ours_nothing_is_released(shop: respx.MockRouter) -> None:

@@ -235,7 +235,7 @@ async def test_an_order_shows_who_says_what(client: httpx.AsyncClient, make_key:
     assert "≠ conflict" in page
     assert "700.00 USD" in page
     assert "shopify is the system of record" in page
-    assert "tried to give orders" in page
+    assert "tried to give instructions" in page
 
 
 async def test_the_policy_is_shown_with_its_numbers(client: httpx.AsyncClient, make_key: MakeKey, world: World) -> None:

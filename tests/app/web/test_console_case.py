@@ -75,8 +75,8 @@ async def test_hostile_text_is_shown_as_text_and_flagged(
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in page
     assert "\u202e" not in page
     assert "⟨U+202E⟩gnp.evil" in page
-    assert "Somebody tried to give the system orders" in page
-    assert "Outside text that tried to give orders" in page
+    assert "Somebody tried to give the system instructions" in page
+    assert "Outside text that tried to give instructions" in page
 
 
 async def test_struck_evidence_is_struck_with_its_reason(

@@ -91,7 +91,7 @@ async def test_a_lost_database_is_a_problem_with_a_time_to_come_back(http_app: F
         (errors.NotFound("x"), 404, "not_found", {}),
         (errors.Denied("x"), 403, "denied", {}),
         (errors.Unauthenticated("x"), 401, "unauthenticated", {}),
-        (errors.GuardrailRefused("x", ["r1"]), 403, "guardrail_refused", {"rules": ["r1"]}),
+        (errors.GuardrailRefused("x", ["r1"], ["l1"]), 403, "guardrail_refused", {"rules": ["r1"], "lift": ["l1"]}),
         (errors.CaseHeld("anna", "noon"), 409, "case_held", {"holder": "anna", "until": "noon"}),
         (errors.StaleVersion("x", 8, [{"field": "a"}]), 409, "stale_version", {"current_version": 8, "changes": [{"field": "a"}]}),
         (errors.IllegalTransition("x"), 409, "illegal_transition", {}),
