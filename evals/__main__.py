@@ -17,6 +17,7 @@ class Configured:
     """Whatever endpoint is configured, opened by the first question, in the event loop that asks it."""
 
     name = "llm"
+    fingerprint = "llm"
 
     def __init__(self, settings: Settings) -> None:
         self._settings, self._files = settings, load_configuration(settings.config_dir)
