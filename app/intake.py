@@ -5,9 +5,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import reader, store
 from app.cases import REPORTED, new_case
@@ -125,16 +123,13 @@ async def attach_evidence(world: World, actor: Actor, case_id: str, facts: dict[
 
 
 async def wait_for_verdict(world: World, case_id: str, seconds: float) -> Case:
-    """The case once it has left `judging`, or as it is when the time is over."""
+    """The case once it has its verdict and what that allows has been carried out, or as it is when the time is over."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
         async with world.database.sessions() as session:
-            case = await _read(session, case_id)
-        if case.state != CaseState.JUDGING or loop.time() >= deadline:
+            case = await store.get_case(session, case_id)
+            acting = await store.has_live_actions(session, case_id)
+        if (case.state != CaseState.JUDGING and not acting) or loop.time() >= deadline:
             return case
         await asyncio.sleep(0.1)
-
-
-async def _read(session: AsyncSession, case_id: str) -> Case:
-    return (await session.execute(select(Case).where(Case.id == case_id))).scalar_one()

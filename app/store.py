@@ -323,3 +323,11 @@ async def claim_ids(session: AsyncSession, signal: Signal, delivery_id: str, eve
     taken = select(Signal.id).where(Signal.source == signal.source, same, Signal.id != signal.id).limit(1)
     if (await session.execute(taken)).scalar_one_or_none() is None:
         signal.delivery_id, signal.event_id = delivery_id, event_id
+
+
+async def has_live_actions(session: AsyncSession, case_id: str) -> bool:
+    """Whether something that the case was allowed has not ended yet."""
+    live = ActionRow.state.in_((ActionState.INTENDED, ActionState.RUNNING))
+    return bool(
+        (await session.execute(select(select(ActionRow.id).where(ActionRow.case_id == case_id, live).exists()))).scalar_one()
+    )
