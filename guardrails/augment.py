@@ -3,9 +3,10 @@
 What does not fit its declared type is unknown here too, whoever handed it in.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts, FactValue, Unknown
@@ -22,7 +23,15 @@ _OURS = ("case.", "action.", "actor.")
 
 def with_case(facts: Facts, proposal: Proposal, grounded: int) -> Facts:
     """The facts with `case.*`. An attack that the caller's own scan saw stays seen, whatever the proposal says."""
-    given = {name: _checked(fact) for name, fact in facts.by_name.items() if _may_be_given(name)}
+    given = dict(facts.by_name)
+    for name, fact in facts.by_name.items():
+        kind = _KINDS.get(name)
+        if kind is not None and type(fact.value) is kind.plain and (not kind.values or fact.value in kind.values):
+            continue
+        if _may_be_given(name):
+            given[name] = _checked(fact)
+        else:
+            del given[name]
     said: dict[str, FactValue | Unknown] = {
         "case.category": str(proposal.category),
         "case.confidence": confidence_of(proposal),
@@ -30,7 +39,8 @@ def with_case(facts: Facts, proposal: Proposal, grounded: int) -> Facts:
         _INJECTION: facts.get(_INJECTION) is True or proposal.untrusted_instructions is not False,
         "case.classifier_failed": proposal.failure is not None,
     }
-    return Facts(facts.order_ref, facts.as_of, given | _computed(said, facts.as_of))
+    given.update({name: _computed(name, value) for name, value in said.items()})
+    return Facts(facts.order_ref, facts.as_of, given)
 
 
 def _may_be_given(name: str) -> bool:
@@ -40,16 +50,26 @@ def _may_be_given(name: str) -> bool:
     return not name.startswith(_OURS) or (declared is not None and declared.writer in (Writer.DERIVED, Writer.CLOCK))
 
 
-def with_action(facts: Facts, asked: ProposedAction, entry: ActionPolicy, actor: Actor) -> Facts:
-    """The facts with `action.*` and `actor.*`."""
-    said: dict[str, FactValue | Unknown] = {
-        "action.name": str(asked.action),
-        "action.class": entry.risk_class.value,
-        "action.amount": amount_of(asked, entry, facts),
-        "actor.kind": str(actor.kind),
-        "actor.roles": frozenset(actor.roles),
-    }
-    return Facts(facts.order_ref, facts.as_of, {**facts.by_name, **_computed(said, facts.as_of)})
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is certain to fit a field at one look: a value of just this type, and among these where the list is closed."""
+
+    plain: type
+    values: frozenset[str]
+
+
+_PLAIN = {ValueType.BOOL: bool, ValueType.INT: int, ValueType.TEXT: str, ValueType.MONEY: Money}
+_KINDS: Mapping[str, _Kind] = {
+    name: _Kind(_PLAIN[field.type], field.values)
+    for name, field in CATALOGUE.items()
+    if field.type in _PLAIN and _may_be_given(name)
+}
+
+
+def with_action(facts: Facts, asked: ProposedAction, entry: ActionPolicy, actor: Actor, wanted: Collection[str]) -> Facts:
+    """The facts with those of `action.*` and `actor.*` that are wanted."""
+    said = {name: _computed(name, _ABOUT_ACTION[name](facts, asked, entry, actor)) for name in wanted}
+    return Facts(facts.order_ref, facts.as_of, {**facts.by_name, **said})
 
 
 def confidence_of(proposal: Proposal) -> int | Unknown:
@@ -66,6 +86,17 @@ def amount_of(asked: ProposedAction, entry: ActionPolicy, facts: Facts) -> Money
     return value if isinstance(value, Money) and value.amount >= 0 else UNKNOWN
 
 
+_ABOUT_ACTION: Mapping[str, Callable[[Facts, ProposedAction, ActionPolicy, Actor], FactValue | Unknown]] = {
+    "action.name": lambda _facts, asked, _entry, _actor: str(asked.action),
+    "action.class": lambda _facts, _asked, entry, _actor: entry.risk_class.value,
+    "action.amount": lambda facts, asked, entry, _actor: amount_of(asked, entry, facts),
+    "actor.kind": lambda _facts, _asked, _entry, actor: str(actor.kind),
+    "actor.roles": lambda _facts, _asked, _entry, actor: frozenset(actor.roles),
+}
+ABOUT_ACTION = frozenset(_ABOUT_ACTION)
+"""The fields that only a question about an action has."""
+
+
 def _money(value: Any) -> Money | Unknown:
     if isinstance(value, Money):
         return value
@@ -77,8 +108,10 @@ def _money(value: Any) -> Money | Unknown:
         return UNKNOWN
 
 
-def _computed(said: Mapping[str, FactValue | Unknown], as_of: datetime) -> dict[str, Fact]:
-    return {name: Fact(name, value, COMPUTED, as_of) for name, value in said.items()}
+@lru_cache(maxsize=4_096, typed=True)
+def _computed(name: str, value: FactValue | Unknown) -> Fact:
+    """What the question itself says has no age."""
+    return Fact(name, value, COMPUTED, None)
 
 
 def _checked(fact: Fact) -> Fact:

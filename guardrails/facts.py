@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final
@@ -18,6 +18,8 @@ class Unknown(Enum):
 
     def __repr__(self) -> str:
         return "UNKNOWN"
+
+    __hash__ = object.__hash__  # an enum's own hash is slow, and this value is looked up often
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
@@ -55,6 +57,8 @@ class Facts:
     order_ref: str
     as_of: datetime
     by_name: Mapping[str, Fact] = field(default_factory=dict)
+    _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The digest once it was asked for; it is asked for often."""
 
     def get(self, name: str) -> FactValue | Unknown:
         fact = self.by_name.get(name)
@@ -71,16 +75,57 @@ class Facts:
         """sha256 over names, values, sources and times: the same facts always have the same digest. `as_of` is left
         out, so that the mere passing of time does not make an approval stale; staleness flags are part of it. For the same
         reason a computed fact counts without its time, and one that changes with the clock not at all."""
-        counted = {name: _for_digest(fact) for name, fact in self.by_name.items() if not fact.clock}
-        return sha256_of({"order_ref": self.order_ref, "facts": counted})
+        if not self._digest:
+            self._digest.append(self._new_digest())
+        return self._digest[0]
+
+    def _new_digest(self) -> str:
+        said: list[Any] = [self.order_ref]
+        for name in sorted(self.by_name):
+            fact = self.by_name[name]
+            if fact.clock:
+                continue
+            value, source, seen = fact.value, fact.source, fact.observed_at
+            marks = (1 if fact.stale else 0) | (2 if fact.conflict else 0) | (4 if fact.untrusted else 0)
+            when = None if seen is None or source == COMPUTED else _instant(seen)
+            said += [name, value if type(value) in _PLAIN else _marked(value), source, when, marks]
+        return sha256_of_text(_JSON.encode(said))
 
 
-def _for_digest(fact: Fact) -> Any:
-    return to_plain(replace(fact, observed_at=None) if fact.source == COMPUTED else fact)
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), sort_keys=True)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLAIN = frozenset([str, bool, int])
+"""Types that JSON tells apart by itself."""
+
+
+def _marked(value: Any) -> Any:
+    """A value of another type, in a list that says which: what would read the same must not count as the same."""
+    match value:
+        case Unknown():
+            return ["unknown"]
+        case Money():
+            return ["money", value.amount, value.currency]
+        case datetime():
+            return ["time", _instant(value)]
+        case frozenset():
+            return ["set", *sorted(value)]
+        case _:
+            return ["other", to_plain(value)]
+
+
+def _instant(moment: datetime) -> int:
+    """Microseconds since 1970. A naive time is refused."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone cannot be compared; give it one")
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def to_plain(value: Any) -> Any:
     """The canonical JSON form of a fact, value, or container of them. Money is `{"amount", "currency"}`, times RFC 3339 UTC."""
+    if value is None or type(value) in _PLAIN:
+        return value
     match value:
         case Fact():
             return {
@@ -116,8 +161,17 @@ def rfc3339(moment: datetime) -> str:
 
 def canonical_json(value: Any) -> str:
     """One byte-stable text per value: sorted keys, no spaces, no NaN."""
-    return json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return canonical_text(to_plain(value))
+
+
+def canonical_text(plain: Any) -> str:
+    """As `canonical_json`, of what is plain JSON already."""
+    return _CANONICAL.encode(plain)
 
 
 def sha256_of(value: Any) -> str:
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return sha256_of_text(canonical_json(value))
+
+
+def sha256_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,6 +4,7 @@ there, is struck; free text that outsiders wrote may be cited and never justifie
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from guardrails.money import Money, MoneyError
@@ -43,11 +44,14 @@ def _grounded(item: Evidence, snapshot: Mapping[str, Any]) -> GroundedEvidence:
     return GroundedEvidence(item, _source(path, snapshot), _is_untrusted(path), _why_struck(item.quote, path, value))
 
 
+@lru_cache(maxsize=4_096)
 def _tokens(pointer: str) -> tuple[str, ...]:
     """RFC 6901: `/fields/payment.status/value`; `~1` is a slash and `~0` a tilde inside a name."""
     if not pointer.startswith("/"):
         raise _Unresolved(f"{pointer!r} is not a JSON pointer into the snapshot")
     parts = pointer[1:].split("/")
+    if "~" not in pointer:
+        return tuple(parts)
     if any(re.search(r"~(?![01])", part) for part in parts):
         raise _Unresolved(f"{pointer!r} has a '~' that escapes nothing")
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
@@ -56,7 +60,7 @@ def _tokens(pointer: str) -> tuple[str, ...]:
 def _resolve(path: Sequence[str], snapshot: Any) -> Any:
     value = snapshot
     for token in path:
-        if isinstance(value, Mapping) and token in value:
+        if (type(value) is dict or isinstance(value, Mapping)) and token in value:
             value = value[token]
         elif isinstance(value, list) and re.fullmatch("0|[1-9][0-9]{0,6}", token) and int(token) < len(value):
             value = value[int(token)]
@@ -68,16 +72,19 @@ def _resolve(path: Sequence[str], snapshot: Any) -> Any:
 def _source(path: Sequence[str], snapshot: Mapping[str, Any]) -> str | None:
     """The system that said it: that of the other statement where one is cited, else that of the field."""
     for length in (4, 2):
+        if len(path) < length:
+            continue
         try:
             holder = _resolve(path[:length], snapshot)
         except _Unresolved:
             continue
-        if len(path) >= length and isinstance(holder, Mapping) and isinstance(holder.get("source"), str):
+        if isinstance(holder, Mapping) and isinstance(holder.get("source"), str):
             return str(holder["source"])
     return None
 
 
-def _is_untrusted(path: Sequence[str]) -> bool:
+@lru_cache(maxsize=4_096)
+def _is_untrusted(path: tuple[str, ...]) -> bool:
     """Free-text fields, fields that the catalogue does not know, and whatever senders name their events."""
     if path[0] == "related":
         return False
@@ -87,7 +94,7 @@ def _is_untrusted(path: Sequence[str]) -> bool:
     return declared is None or declared.untrusted
 
 
-def _why_struck(quote: str, path: Sequence[str], value: Any) -> str | None:
+def _why_struck(quote: str, path: tuple[str, ...], value: Any) -> str | None:
     if not quote.strip():
         return "the quote is empty"
     if not _tells_something(path):
@@ -99,8 +106,9 @@ def _why_struck(quote: str, path: Sequence[str], value: Any) -> str | None:
     return _why_scalar_struck(quote, value)
 
 
-def _tells_something(path: Sequence[str]) -> bool:
-    match tuple(path):
+@lru_cache(maxsize=4_096)
+def _tells_something(path: tuple[str, ...]) -> bool:
+    match path:
         case ("fields", _, part) | ("fields", _, "value", part) if part in _TELLING or part in ("amount", "currency"):
             return True
         case ("fields", _, "others", _, "value" | "observed_at") | ("fields", _, "others", _, "value", "amount" | "currency"):
@@ -111,8 +119,10 @@ def _tells_something(path: Sequence[str]) -> bool:
 
 
 def _why_scalar_struck(quote: str, value: Any) -> str | None:
+    if isinstance(value, str) and quote == value:
+        return None
     canonical = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if quote == canonical or (isinstance(value, str) and quote == value):
+    if quote == canonical:
         return None
     if isinstance(value, bool) or value is None:
         return f"the value there is {canonical}"

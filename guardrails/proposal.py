@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from guardrails.facts import sha256_of
@@ -24,7 +25,12 @@ class ProposedAction:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
     def digest(self) -> str:
-        return sha256_of({"action": self.action, "arguments": self.arguments})
+        return sha256_of({"action": self.action, "arguments": self.arguments}) if self.arguments else _digest_of_bare(self.action)
+
+
+@lru_cache(maxsize=64)
+def _digest_of_bare(action: Action) -> str:
+    return sha256_of({"action": action, "arguments": {}})
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,14 +29,19 @@ class Finding:
 
     @property
     def fired(self) -> bool:
-        return self.outcome in (Outcome.FIRED, Outcome.FIRED_UNKNOWN)
+        return self.outcome is Outcome.FIRED or self.outcome is Outcome.FIRED_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class ActionRuling:
+    """`findings` are the action's own that fired, also in shadow; `passed` names the rules about it that did not. `held_by` names
+    the findings about the case that stop this action too."""
+
     action: ProposedAction
     verdict: Verdict
     findings: tuple[Finding, ...]
+    passed: tuple[str, ...] = ()
+    held_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +58,7 @@ class GroundedEvidence:
 class Ruling:
     """The gate's answer about one case. `actions` hold their own verdicts; the case's is the strictest of all.
 
+    Every rule was looked at: `findings` are those about the case that fired, also in shadow, and `passed` names the others.
     `lift` lists, in plain words, the evidence that would lift a block or the limits that would make it automatic.
     `error` is None, or the failure inside the gate that forced this block.
     """
@@ -67,6 +73,7 @@ class Ruling:
     policy_version: str
     policy_sha256: str
     facts_sha256: str
+    passed: tuple[str, ...] = ()
     error: str | None = None
 
     def allows(self, action: ProposedAction) -> bool:

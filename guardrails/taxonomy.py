@@ -89,7 +89,7 @@ _STRICTNESS = {Verdict.AUTOMATE: 0, Verdict.REVIEW: 1, Verdict.BLOCK: 2}
 
 def strictest(verdicts: "list[Verdict]") -> Verdict:
     """The strictest of the verdicts; of none at all, `block` (default deny)."""
-    return max(verdicts, key=lambda v: v.strictness, default=Verdict.BLOCK)
+    return max(verdicts, key=_STRICTNESS.__getitem__, default=Verdict.BLOCK)
 
 
 class Reason(StrEnum):

@@ -101,5 +101,5 @@ def _why_unseen(facts: Facts, name: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    clean = "".join(character if character.isprintable() else " " for character in text)
+    clean = text if text.isprintable() else "".join(character if character.isprintable() else " " for character in text)
     return clean if len(clean) <= _LONGEST_TEXT else clean[: _LONGEST_TEXT - 1] + "…"

@@ -158,7 +158,7 @@ PYTHON_TYPE: Mapping[ValueType, type] = {
 def _comparable(value: Any) -> Any:
     """A text enum compares as its text; a time without zone is no time at all."""
     if isinstance(value, str):
-        return str(value)
+        return str.__str__(value)
     if isinstance(value, datetime) and value.tzinfo is None:
         return UNKNOWN
     return value

@@ -1,21 +1,23 @@
 """The conditions of the policy file: mandatory reasons and free rules, each compiled and each mistake put in its place."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import yaml
 
 from guardrails.policy.catalogue import FIELD_TYPES
 from guardrails.policy.language import Condition, ConditionError, Scope, compile_condition
-from guardrails.policy.proofs import against_the_risk, tainted
+from guardrails.policy.proofs import Objection, against_the_risk, beyond_silence, permitting_the_risk, tainted
 from guardrails.policy.reader import Reader, Table, suggest
 from guardrails.policy.tables import RAISED_BY_GATE, RECORD_BASED, Line, MandatoryPolicy, Mode, Protective, Rule, WhenUnknown
 from guardrails.taxonomy import Category, Reason, RiskClass, Team, Verdict
 
 _NO_LINE = compile_condition("false", Scope({}, {}, {}))
-_RULE_ID = re.compile(r"(review|block)\.[a-z0-9]+(-[a-z0-9]+)*")
+_RULE_ID = re.compile(r"(review|block|permit)\.[a-z0-9]+(-[a-z0-9]+)*")
+_PREFIX = {Verdict.AUTOMATE: "permit.", Verdict.REVIEW: "review.", Verdict.BLOCK: "block."}
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _ABOVE_R0 = frozenset([RiskClass.R1, RiskClass.R2, RiskClass.R3])
 
@@ -27,22 +29,25 @@ class LineReader:
     reader: Reader
     scope: Scope
 
-    def read(self, entry: Table) -> Line:
-        condition = entry.get("when", self._compile, _NO_LINE)
+    def read(self, entry: Table, objections: Callable[[Condition], tuple[Objection, ...]] = against_the_risk) -> Line:
+        condition = entry.get("when", lambda node: self._compile(node, objections), _NO_LINE)
         because = entry.get("because", lambda node: self._because(node, condition), "")
         when_unknown = entry.member("when_unknown", WhenUnknown, "answer", WhenUnknown.FIRE)
+        if when_unknown is WhenUnknown.QUIET and condition is not _NO_LINE:
+            for column, message in beyond_silence(condition):
+                self.reader.say(entry.values["when"], message, column_in_file(entry.values["when"], column))
         return Line(condition, because, when_unknown, f"{self.reader.file}:{entry.node.start_mark.line + 1}")
 
-    def _compile(self, node: yaml.Node) -> Condition:
+    def _compile(self, node: yaml.Node, objections: Callable[[Condition], tuple[Objection, ...]]) -> Condition:
         text = self.reader.text(node)
         try:
             condition = compile_condition(text, self.scope)
         except ConditionError as error:
             hint = f"; {error.hint}" if error.hint else ""
-            self.reader.say(node, f"{error.message}{hint}", _column_in_file(node, error.column))
+            self.reader.say(node, f"{error.message}{hint}", column_in_file(node, error.column))
             return _NO_LINE
-        for column, message in against_the_risk(condition):
-            self.reader.say(node, message, _column_in_file(node, column))
+        for column, message in objections(condition):
+            self.reader.say(node, message, column_in_file(node, column))
         return condition
 
     def _because(self, node: yaml.Node, condition: Condition) -> str:
@@ -63,7 +68,7 @@ def _quote(node: yaml.Node) -> int:
     return 1 if isinstance(node, yaml.ScalarNode) and node.style in ("'", '"') else 0
 
 
-def _column_in_file(node: yaml.Node, column: int) -> int:
+def column_in_file(node: yaml.Node, column: int) -> int:
     """How far behind the node's beginning the condition's column stands; a condition over several lines has only a beginning."""
     if node.start_mark.line != node.end_mark.line:
         return 0
@@ -76,63 +81,89 @@ def read_mandatory(table: Table, lines: LineReader) -> Mapping[Reason, Mandatory
     for reason in reasons:
         if reason in RAISED_BY_GATE:
             table.reader.say(table.keys[reason.value], f"{reason} follows from the tables; it has no lines of its own")
-    return MappingProxyType(
-        {reason: _mandatory_reason(reason, table.reader.table(node), lines) for reason, node in reasons.items()}
-    )
+    return MappingProxyType({reason: read_reason(reason, table.reader.table(node), lines) for reason, node in reasons.items()})
 
 
-def _mandatory_reason(reason: Reason, entry: Table, lines: LineReader) -> MandatoryPolicy:
-    reader = entry.reader
+def read_reason(reason: Reason, entry: Table, lines: LineReader) -> MandatoryPolicy:
+    """One reason in full."""
     entry.expect(["owner", "conditions"], ["categories", "protective"])
-    nodes = entry.items("conditions")
-    if not nodes:
-        reader.say(entry.values.get("conditions", entry.node), f"{reason} needs at least one condition over recorded facts")
+    conditions = read_lines(entry, lines)
+    if not conditions:
+        where = entry.values.get("conditions", entry.node)
+        entry.reader.say(where, f"{reason} needs at least one condition over recorded facts")
     return MandatoryPolicy(
         reason=reason,
         owner=entry.member("owner", Team, "team", Team.OPERATIONS),
         categories=entry.members("categories", Category, "category"),
-        lines=tuple(_mandatory_line(node, lines) for node in nodes),
+        lines=conditions,
         protective=entry.member("protective", Protective, "answer", Protective.RUN),
     )
+
+
+def read_lines(entry: Table, lines: LineReader) -> tuple[Line, ...]:
+    """The mandatory conditions under `conditions`."""
+    return tuple(_mandatory_line(node, lines) for node in entry.items("conditions"))
 
 
 def _mandatory_line(node: yaml.Node, lines: LineReader) -> Line:
     entry = lines.reader.table(node).expect(["when", "because"], ["when_unknown"])
     line = lines.read(entry)
     for message in tainted(line.condition):
-        lines.reader.say(entry.values["when"], message)
+        lines.reader.say(entry.values.get("when", node), message)
     return line
 
 
-def read_rules(reader: Reader, nodes: list[yaml.Node], lines: LineReader) -> tuple[Rule, ...]:
-    rules: dict[str, Rule] = {}
+class ReadRule(NamedTuple):
+    """A rule and the table of the file that it was read from."""
+
+    rule: Rule
+    entry: Table
+
+
+def read_rules(reader: Reader, nodes: list[yaml.Node], lines: LineReader) -> tuple[ReadRule, ...]:
+    rules: dict[str, ReadRule] = {}
     for node in nodes:
         entry = reader.table(node)
         rule = _rule(entry, lines)
         if rule.id in rules:
             reader.say(entry.values.get("id", node), f"there are two rules {rule.id!r}")
-        rules[rule.id] = rule
+        rules[rule.id] = ReadRule(rule, entry)
     return tuple(rules.values())
 
 
 def _rule(entry: Table, lines: LineReader) -> Rule:
     reader = entry.reader
-    entry.expect(["id", "effect", "when", "because", "owner"], ["until", "reason", "mode", "when_unknown", "classes"])
     effect = entry.member("effect", Verdict, "effect", Verdict.BLOCK)
+    permits = effect is Verdict.AUTOMATE
+    required = ["id", "effect", "when", "because", "owner"]
+    if permits:
+        _refuse_in_permits(entry)
+    entry.expect(required, ["until", "reason", "mode", "when_unknown", "classes"])
     name = entry.text("id")
-    if effect is Verdict.AUTOMATE:
-        reader.say(entry.values["effect"], "a rule holds or blocks; what may run by itself stands under `actions`")
-    if "id" in entry.values and (not _RULE_ID.fullmatch(name) or not name.startswith(effect.value)):
-        reader.say(entry.values["id"], f"a rule's id is its effect, a dot and a name, such as {effect.value}.old-stock")
+    if "id" in entry.values and (not _RULE_ID.fullmatch(name) or not name.startswith(_PREFIX[effect])):
+        reader.say(entry.values["id"], f"a rule's id is its effect, a dot and a name, such as {_PREFIX[effect]}old-stock")
     if effect is Verdict.BLOCK and "until" not in entry.values:
         reader.say(entry.node, "a block says under `until` what would lift it")
     return Rule(
         id=name,
         effect=effect,
-        line=lines.read(entry),
+        line=lines.read(entry, permitting_the_risk if permits else against_the_risk),
         owner=entry.member("owner", Team, "team", Team.OPERATIONS),
         until=entry.text("until") or None,
         reason=entry.get("reason", lambda node: reader.member(node, Reason, "reason"), None),
         mode=entry.member("mode", Mode, "mode", Mode.ENFORCE),
         classes=entry.members("classes", RiskClass, "risk class") if "classes" in entry.values else _ABOVE_R0,
     )
+
+
+def _refuse_in_permits(entry: Table) -> None:
+    """What only a rule that holds or blocks can mean."""
+    told = {
+        "until": "a permit holds nothing that could be lifted",
+        "reason": "a permit is no reason to look",
+        "when_unknown": "a permit counts only when it is certainly true",
+        "classes": "a permit names its actions in the condition",
+    }
+    for key, why in told.items():
+        if key in entry.keys:
+            entry.reader.say(entry.keys[key], f"{why}; leave out {key!r}")

@@ -6,6 +6,7 @@ Mistakes are collected and reading goes on with a stand-in value; nothing that w
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,28 +15,55 @@ from typing import TypeVar
 
 import yaml
 
+from guardrails.policy.composing import LINE_END, UNPRINTABLE, Unreadable, compose
 from guardrails.policy.language import parse_duration
 
 _E = TypeVar("_E", bound=StrEnum)
 _WORDS_OF_YAML = frozenset(["y", "n", "yes", "no", "on", "off", "true", "false", "null", "~"])
-_PLAIN_TAGS = frozenset(
-    f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
-)
 _CONFIDENCE = re.compile(r"(?P<whole>[01])(?:\.(?P<fraction>[0-9]{1,4}))?")
-_LARGEST_FILE = 1_000_000
+_HINT = re.compile(r"did you mean '([^']*)'\?")
+_MOST_PROBLEMS = 200
+"""Nobody reads more of them at once, and a suggestion for each takes its time."""
+
+_LONGEST_SHOWN, _BEFORE = 120, 60
+"""Characters of a line that stand beside a mistake, and how many of them at most before it."""
+
+_LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake. Line and column count from 1."""
+    """One mistake. Line and column count from 1; `excerpt` is the line of the file that it stands in."""
 
     file: str
     line: int
     column: int
     message: str
+    excerpt: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+    @property
+    def hint(self) -> str | None:
+        """The name that was probably meant."""
+        match = _HINT.search(self.message)
+        return match[1] if match else None
+
+    def shown(self) -> str:
+        """The mistake, below it its line, and below that a caret at its column."""
+        if not self.excerpt.strip():
+            return str(self)
+        start = max(0, self.column - 1 - _BEFORE) if len(self.excerpt) > _LONGEST_SHOWN else 0
+        part = self.excerpt[start : start + _LONGEST_SHOWN]
+        before = part[: self.column - 1 - start]
+        return f"{self}\n    {UNPRINTABLE.sub('?', part)}\n    {''.join(map(_as_blank, before))}^"
+
+
+def _as_blank(char: str) -> str:
+    if char == "\t":
+        return char
+    return "  " if unicodedata.east_asian_width(char) in "WF" else " "
 
 
 class PolicyInvalid(ValueError):
@@ -46,9 +74,19 @@ class PolicyInvalid(ValueError):
         super().__init__("\n".join(str(problem) for problem in self.errors))
 
 
+def decoded(data: bytes, file: str) -> str:
+    """The bytes as UTF-8 text. Raises PolicyInvalid where they are none."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        lines = LINE_END.split(data[: error.start].decode("utf-8"))
+        told = "not text: a policy is written in UTF-8"
+        raise PolicyInvalid([Problem(file, len(lines), len(lines[-1]) + 1, told, lines[-1])]) from error
+
+
 def suggest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6) if len(word) <= _LONGEST_NAME else []
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -58,45 +96,29 @@ class Reader:
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self._lines: list[str] = []
 
     def root(self, text: str) -> "Table":
         """The file's outermost mapping. Raises PolicyInvalid when the text is not one YAML document."""
-        if len(text) > _LARGEST_FILE:
-            raise PolicyInvalid([Problem(self.file, 1, 1, f"a policy has at most {_LARGEST_FILE} characters")])
+        text = text.removeprefix("\ufeff")
+        self._lines = LINE_END.split(text)
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise PolicyInvalid([Problem(self.file, line, column, f"not YAML: {error.problem or error.context}")]) from error
-        except yaml.reader.ReaderError as error:
-            raise PolicyInvalid([_unreadable(self.file, text, error)]) from error
-        except RecursionError as error:
-            raise PolicyInvalid([Problem(self.file, 1, 1, "not YAML: nested too deeply")]) from error
-        if node is None:
-            raise PolicyInvalid([Problem(self.file, 1, 1, "the file is empty; a policy is expected")])
-        self._refuse_aliases(node)
-        return self.table(node)
+            return self.table(compose(text, self.say))
+        except Unreadable as error:
+            raise PolicyInvalid([*self.problems, self.problem(error.line, error.column, error.message)]) from error
 
-    def _refuse_aliases(self, root: yaml.Node) -> None:
-        """One node in two places makes a line mean something elsewhere: nobody reading that place would see it."""
-        seen: set[int] = set()
-        waiting = [root]
-        while waiting:
-            node = waiting.pop()
-            if id(node) in seen:
-                self.say(node, "anchors and aliases are not part of a policy; write it out")
-                raise PolicyInvalid(self.problems)
-            seen.add(id(node))
-            if isinstance(node, yaml.MappingNode):
-                waiting += [part for pair in node.value for part in pair]
-            elif isinstance(node, yaml.SequenceNode):
-                waiting += node.value
+    def problem(self, line: int, column: int, message: str) -> Problem:
+        """The mistake with its line of the file; nothing is noted."""
+        excerpt = self._lines[line - 1] if 0 < line <= len(self._lines) else ""
+        return Problem(self.file, line, column, message, excerpt)
 
     def say(self, node: yaml.Node, message: str, further: int = 0) -> None:
-        """Note a problem `further` columns after the node's beginning."""
+        """Note a problem `further` columns after the node's beginning. Raises PolicyInvalid when there are too many to go on."""
         mark = node.start_mark
-        self.problems.append(Problem(self.file, mark.line + 1, mark.column + 1 + further, message))
+        self.problems.append(self.problem(mark.line + 1, mark.column + 1 + further, message))
+        if len(self.problems) > _MOST_PROBLEMS:
+            there = self.problem(mark.line + 1, mark.column + 1, f"there are more mistakes than {_MOST_PROBLEMS}; mend these first")
+            raise PolicyInvalid([*self.problems[:-1], there])
 
     def table(self, node: yaml.Node) -> "Table":
         if not isinstance(node, yaml.MappingNode):
@@ -120,13 +142,14 @@ class Reader:
 
     def raw(self, node: yaml.Node) -> str | None:
         """The scalar as it is written, or None after noting that it is none."""
-        if isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
-            self.say(node, "tags are not part of a policy; write the value as it is")
-            return None
         if not isinstance(node, yaml.ScalarNode):
             self.say(node, f"a single value is expected here, not {_kind(node)}")
             return None
-        return str(node.value)
+        value = str(node.value)
+        if not value.isprintable() and UNPRINTABLE.search(value):
+            self.say(node, "a character stands here that no text may hold")
+            return None
+        return value
 
     def text(self, node: yaml.Node) -> str:
         value = self.raw(node)
@@ -180,8 +203,11 @@ class Reader:
         return None
 
     def member(self, node: yaml.Node, kind: type[_E], what: str) -> _E | None:
-        value = self.one_of(node, [item.value for item in kind], what)
-        return None if value is None else kind(value)
+        try:
+            return kind(node.value)
+        except ValueError:
+            self.one_of(node, [item.value for item in kind], what)
+        return None
 
     def members(self, node: yaml.Node, kind: type[_E], what: str) -> frozenset[_E]:
         found = [self.member(item, kind, what) for item in self.items(node)]
@@ -252,9 +278,3 @@ def _kind(node: yaml.Node) -> str:
 
 def _quoted(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.style is not None
-
-
-def _unreadable(file: str, text: str, error: yaml.reader.ReaderError) -> Problem:
-    before = text[: error.position] if isinstance(error.position, int) else ""
-    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
-    return Problem(file, line, column, f"not YAML: a character that no text may hold ({error.reason})")

@@ -1,7 +1,7 @@
 """The policy once it is loaded: frozen tables and compiled conditions. Numbers come from the file; here are only shapes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -106,6 +106,17 @@ class ActionPolicy:
     protective: bool = False
     money: str | None = None
     four_eyes_above: str | None = None
+    team: Team | None = None
+    """Whose budget it takes from; every action above R0 has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may happen without a person in one clock hour. `key` is a team, or `team/action`; an empty `spend` counts no money."""
+
+    key: str
+    count: int
+    spend: Mapping[str, Money] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +148,10 @@ class MandatoryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A free rule. About the case when it reads nothing of the action or the actor, else about each action of `classes`."""
+    """A free rule. About the case when it reads nothing of the action or the actor, else about each action of `classes`.
+
+    One whose effect is `automate` is a permit: certainly true, it lifts the review that an R1 or R2 action has by default, and
+    nothing else."""
 
     id: str
     effect: Verdict
@@ -150,7 +164,8 @@ class Rule:
 
     @property
     def about_case(self) -> bool:
-        return not any(name.startswith(("action.", "actor.")) for name in self.line.condition.fields)
+        about_action = any(name.startswith(("action.", "actor.")) for name in self.line.condition.fields)
+        return self.effect is not Verdict.AUTOMATE and not about_action
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +181,7 @@ class Permissions:
         return action in self.actions.get(kind, frozenset())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Policy:
     """The policy in force. `sha256` is over the canonical form of what it says, so comments and layout do not count."""
 
@@ -179,7 +194,16 @@ class Policy:
     permissions: Permissions
     mandatory: Mapping[Reason, MandatoryPolicy]
     rules: tuple[Rule, ...]
+    budgets: Mapping[str, Budget] = field(default_factory=dict)
+    """By key."""
     sha256: str = ""
+
+    def budgets_of(self, entry: ActionPolicy) -> tuple[Budget, ...]:
+        """Those that the action takes from when it runs without a person."""
+        if entry.team is None or entry.risk_class is RiskClass.R0:
+            return ()
+        keys = (str.__str__(entry.team), f"{str.__str__(entry.team)}/{str.__str__(entry.action)}")
+        return tuple([self.budgets[key] for key in keys if key in self.budgets])
 
     def document(self) -> dict[str, Any]:
         """The whole policy as plain JSON: money in minor units, confidence in basis points, ages in seconds."""
@@ -199,6 +223,13 @@ class Policy:
             "permissions": {
                 **{kind.value: {"actions": sorted(allowed)} for kind, allowed in self.permissions.actions.items()},
                 **{role: {"classes": sorted(allowed)} for role, allowed in self.permissions.classes.items()},
+            },
+            "budgets": {
+                key: {
+                    "count": item.count,
+                    "spend": {code: {"amount": m.amount, "currency": m.currency} for code, m in sorted(item.spend.items())},
+                }
+                for key, item in sorted(self.budgets.items())
             },
             "mandatory": {reason.value: _plain_mandatory(item) for reason, item in self.mandatory.items()},
             "rules": [_plain_rule(rule) for rule in sorted(self.rules, key=lambda rule: rule.id)],
@@ -224,6 +255,7 @@ def _plain_action(item: ActionPolicy) -> dict[str, Any]:
         "protective": item.protective,
         "money": item.money,
         "four_eyes_above": item.four_eyes_above,
+        "team": item.team.value if item.team else None,
     }
 
 

@@ -13,8 +13,9 @@ from guardrails.money import Money
 from guardrails.policy.load import Policy, load_policy
 from guardrails.policy.tables import LEAST_CLASS
 from guardrails.proposal import AGENT, Actor, Evidence, Proposal, ProposedAction
-from guardrails.ruling import ActionRuling, Finding, Ruling
-from guardrails.taxonomy import Action, Category, PrincipalKind, RiskClass, Team
+from guardrails.ruling import ActionRuling, Finding, Outcome, Ruling
+from guardrails.standing import NOTHING_SPENT
+from guardrails.taxonomy import Action, Category, PrincipalKind, RiskClass, Team, Verdict
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 POLICY_FILE = Path(__file__).parents[2] / "config" / "policy.yaml"
@@ -28,6 +29,13 @@ SERVICE = Actor(PrincipalKind.SERVICE, "sweeper")
 @cache
 def policy_text() -> str:
     return POLICY_FILE.read_text()
+
+
+def edited(was: str, becomes: str) -> Policy:
+    """The shipped policy with the first such text replaced, and without its examples, which would refuse most changes."""
+    rules = policy_text().partition("\nexamples:")[0]
+    assert was in rules
+    return load_policy(rules.replace(was, becomes, 1), "policy.yaml")
 
 
 @cache
@@ -120,11 +128,18 @@ def rule(
     """The ruling about a clean resubmission, unless told otherwise."""
     facts = clean_facts() if facts is None else facts
     proposal = clean_proposal(Action.RESUBMIT_FULFILMENT) if proposal is None else proposal
-    return guard(facts, proposal, by or policy(), actor, snapshot_of(facts), approvals)
+    return guard(facts, proposal, by or policy(), actor, snapshot_of(facts), NOTHING_SPENT, approvals)
 
 
 def finding(of: Ruling | ActionRuling, name: str) -> Finding:
+    """What the rule said; one that was not looked at at all is an error."""
+    if name in of.passed:
+        return Finding(name, Outcome.NOT_FIRED, Verdict.AUTOMATE, "")
     return next(item for item in of.findings if item.rule == name)
+
+
+def looked_at(of: Ruling | ActionRuling) -> set[str]:
+    return {*of.passed, *(item.rule for item in of.findings)}
 
 
 def fired(of: Ruling | ActionRuling) -> set[str]:

@@ -17,6 +17,7 @@ from guardrails.policy.language import Condition
 from guardrails.policy.tables import LEAST_CLASS, Policy
 from guardrails.proposal import AGENT, Actor, Evidence, Proposal, ProposedAction
 from guardrails.ruling import Ruling
+from guardrails.standing import NOTHING_SPENT
 from guardrails.taxonomy import Action, Category, PrincipalKind, RiskClass, Team, Truth, Verdict
 from tests.guardrails.clean_case import (
     EVIDENCE,
@@ -75,7 +76,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def ruled(case: Case, actor: Actor = AGENT, approvals: tuple[Actor, ...] = (), by: Policy | None = None) -> Ruling:
-    return guard(case[0], case[1], by or policy(), actor, snapshot_of(clean_facts()), approvals)
+    return guard(case[0], case[1], by or policy(), actor, snapshot_of(clean_facts()), NOTHING_SPENT, approvals)
 
 
 def assert_no_looser(before: Ruling, after: Ruling) -> None:
@@ -210,7 +211,9 @@ odd = st.one_of(
 def test_any_facts_object_however_odd_gives_a_ruling(values: dict[str, Any], observed_at: Any, source: Any) -> None:
     strange = {name: Fact(name, value, source, observed_at) for name, value in values.items()}
     facts = Facts("#1001", NOW, {**clean_facts().by_name, **strange})
-    ruling = guard(facts, clean_proposal(Action.RETRY_CAPTURE, Action.ADD_NOTE), policy(), AGENT, snapshot_of(clean_facts()))
+    ruling = guard(
+        facts, clean_proposal(Action.RETRY_CAPTURE, Action.ADD_NOTE), policy(), AGENT, snapshot_of(clean_facts()), NOTHING_SPENT
+    )
     assert ruling.actions[0].verdict is not Verdict.AUTOMATE
     assert ruling.verdict is not Verdict.AUTOMATE
 
@@ -219,10 +222,10 @@ def test_any_facts_object_however_odd_gives_a_ruling(values: dict[str, Any], obs
 @given(odd, odd, odd, odd)
 def test_what_is_no_question_at_all_is_a_block_with_its_error(facts: Any, proposal: Any, actor: Any, snapshot: Any) -> None:
     for ruling in (
-        guard(facts, clean_proposal(Action.ADD_NOTE), policy(), AGENT, snapshot),
-        guard(clean_facts(), proposal, policy(), AGENT, snapshot),
-        guard(clean_facts(), clean_proposal(Action.ADD_NOTE), policy(), actor, {}),
-        guard(clean_facts(), clean_proposal(Action.ADD_NOTE), facts, AGENT, {}),
+        guard(facts, clean_proposal(Action.ADD_NOTE), policy(), AGENT, snapshot, NOTHING_SPENT),
+        guard(clean_facts(), proposal, policy(), AGENT, snapshot, NOTHING_SPENT),
+        guard(clean_facts(), clean_proposal(Action.ADD_NOTE), policy(), actor, {}, NOTHING_SPENT),
+        guard(clean_facts(), clean_proposal(Action.ADD_NOTE), facts, AGENT, {}, NOTHING_SPENT),
     ):
         assert ruling.verdict is Verdict.BLOCK
         assert ruling.error is not None
@@ -231,7 +234,7 @@ def test_what_is_no_question_at_all_is_a_block_with_its_error(facts: Any, propos
 
 @pytest.mark.parametrize("snapshot", [None, [], "x", 5, {"fields": None}, {"fields": {"order.total": 5}}])
 def test_a_snapshot_that_is_none_leaves_nothing_grounded(snapshot: Any) -> None:
-    ruling = guard(clean_facts(), clean_proposal(Action.HOLD_FULFILMENT), policy(), AGENT, snapshot)
+    ruling = guard(clean_facts(), clean_proposal(Action.HOLD_FULFILMENT), policy(), AGENT, snapshot, NOTHING_SPENT)
     assert ruling.verdict is Verdict.REVIEW
     assert all(item.struck for item in ruling.evidence)
 
@@ -255,7 +258,7 @@ def test_a_failing_evaluator_blocks_everything_that_was_asked(error: BaseExcepti
     broken = replace(policy(), mandatory={**policy().mandatory, reason: replace(entry, lines=(broken_line,))})
     proposal = clean_proposal(Action.ADD_NOTE, Action.HOLD_FULFILMENT)
     for actor in (AGENT, LEAD):
-        ruling = guard(clean_facts(), proposal, broken, actor, snapshot_of(clean_facts()))
+        ruling = guard(clean_facts(), proposal, broken, actor, snapshot_of(clean_facts()), NOTHING_SPENT)
         assert ruling.verdict is Verdict.BLOCK
         assert [item.verdict for item in ruling.actions] == [Verdict.BLOCK, Verdict.BLOCK]
         assert not any(ruling.allows(item) for item in proposal.actions)
@@ -272,13 +275,13 @@ def test_stopping_the_process_still_stops_the_process(stop: type[BaseException],
 
     monkeypatch.setattr(guardrails.gate, "weigh_case", fail)
     with pytest.raises(stop):
-        guard(clean_facts(), clean_proposal(Action.ADD_NOTE), policy(), AGENT, {})
+        guard(clean_facts(), clean_proposal(Action.ADD_NOTE), policy(), AGENT, {}, NOTHING_SPENT)
 
 
 def test_an_action_that_no_taxonomy_knows_is_blocked() -> None:
     invented: Any = "delete_everything"
     proposal = Proposal(Category.UNKNOWN, Team.OPERATIONS, 9_900, EVIDENCE, (ProposedAction(invented),), "llm")
-    assert guard(clean_facts(), proposal, policy(), LEAD, snapshot_of(clean_facts())).verdict is Verdict.BLOCK
+    assert guard(clean_facts(), proposal, policy(), LEAD, snapshot_of(clean_facts()), NOTHING_SPENT).verdict is Verdict.BLOCK
 
 
 def test_computed_facts_are_not_mistaken_for_records() -> None:

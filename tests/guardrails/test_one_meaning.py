@@ -20,10 +20,10 @@ from guardrails.facts import Fact, Facts
 from guardrails.policy.catalogue import FIELD_TYPES
 from guardrails.policy.generated import generate_outcomes, generate_truths
 from guardrails.policy.language import Condition, compile_condition
+from guardrails.policy.outcomes import outcome_of
 from guardrails.policy.tables import Line
 from guardrails.ruling import Outcome
 from guardrails.taxonomy import Truth
-from guardrails.weighing import outcome_of
 from tests.guardrails.clean_case import NOW, policy
 from tests.guardrails.generated_cases import SCOPE, decisive_values, random_condition, random_facts, types_of
 

@@ -16,7 +16,7 @@ from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE, FIELD_TYPES
 from guardrails.policy.language import Condition, Scope, ValueType, compile_condition
 from guardrails.policy.load import PolicyInvalid, load_policy
-from guardrails.policy.proofs import against_the_risk, tainted
+from guardrails.policy.proofs import against_the_risk, beyond_silence, tainted
 from guardrails.policy.risks import RISKS, Direction, Risk
 from tests.guardrails.clean_case import policy, policy_text
 from tests.guardrails.generated_cases import SCOPE, decisive_values, random_condition, random_facts
@@ -176,3 +176,26 @@ def test_every_risk_is_about_a_field_and_of_its_kind() -> None:
         declared = CATALOGUE[name]
         assert (risk.direction is None) == (declared.type is ValueType.TEXT), name
         assert not declared.values or risk.safe < declared.values, name
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("order.total >= limit(high_value)", False),
+        ("not (order.total < limit(high_value))", False),
+        ("risk.level == 'high' and check.oversold == true", False),
+        ("risk.level == 'high' and order.total >= limit(high_value)", True),
+        ("risk.level == 'high' or order.total != payment.amount", True),
+        ("check.oversold == true or age(payment.status) > 4h", True),
+        ("check.oversold == true or until(payment.capture_before) < 4h", True),
+    ],
+)
+def test_a_quiet_line_may_not_cover_up_what_cannot_be_compared(text: str, refused: bool) -> None:
+    assert bool(beyond_silence(compile_condition(text, scope()))) is refused
+
+
+def test_a_quiet_line_that_would_cover_something_up_is_refused_where_it_stands() -> None:
+    line = "when: risk.level == 'high'\n"
+    text = policy_text().replace(line, "when: risk.level == 'high' or order.total >= limit(high_value)\n", 1)
+    with pytest.raises(PolicyInvalid, match=r"policy.yaml:\d+:\d+: a quiet condition that compares money"):
+        load_policy(text, "policy.yaml")
