@@ -5,6 +5,7 @@ Nothing outside is called inside an open transaction. A lost reply is UNKNOWN, a
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,13 +13,17 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
+from app.budgets import reserve
 from app.clients.port import Connector, Done, Ending, Failed, Task, UnknownOutcome
 from app.database import write
+from app.governing import Governing, governing_in
 from app.judge import look
-from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Order
+from app.switches import hold_still
+from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order
 from app.trail import Entry, Event, append
 from app.world import World
-from guardrails.taxonomy import Action
+from guardrails.standing import EVERYTHING, hour_of
+from guardrails.taxonomy import Action, Reason
 
 LONGEST_CALL = timedelta(seconds=45)
 ABANDONED_AFTER = timedelta(seconds=60)
@@ -35,21 +40,41 @@ _EVENT = {
 _NEEDS_A_PERSON = (ActionState.FAILED, ActionState.UNKNOWN, ActionState.HANDED_OVER)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An action was not begun; a look at its order is due."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an action may not be begun now. With a `reason` its case is put before a person at once."""
+
+    why: str
+    reason: Reason | None = None
+
+
 async def carry_out(world: World, action_id: str) -> None:
     """Run the action unless it was begun, or what it rested on has changed. Safe to call any number of times."""
-    task = await _begin(world, action_id)
-    if task is None:
-        return
-    if (why := await _changed_since(world, task)) is not None:
-        await _finish(world, action_id, ActionState.REFUSED, {}, why)
-        await world.nudge("look", task.order_id)
-        return
+    found = await _begin(world, action_id, await _changed_since(world, action_id))
+    match found:
+        case None:
+            return
+        case Refused(order_id):
+            await world.nudge("look", order_id)
+            return
+        case Task() as task:
+            await _run(world, task)
+
+
+async def _run(world: World, task: Task) -> None:
     connector = world.connectors.get(task.action)
     if connector is None:
         why = f"No connector carries out {task.action} here; a person does it by hand and reports the outcome."
-        await _finish(world, action_id, ActionState.HANDED_OVER, {}, why)
+        await _finish(world, task.action_id, ActionState.HANDED_OVER, {}, why)
         return
-    await _settle(world, action_id, await _call(connector, task))
+    await _settle(world, task.action_id, await _call(connector, task))
 
 
 async def _call(connector: Connector, task: Task) -> Ending:
@@ -95,15 +120,24 @@ async def recover(world: World, action_id: str) -> None:
     await _finish(world, action_id, ActionState.UNKNOWN, {}, why)
 
 
-async def _begin(world: World, action_id: str) -> Task | None:
-    """INTENDED becomes RUNNING, by one caller only."""
+async def _begin(world: World, action_id: str, changed: str | None) -> Task | Refused | None:
+    """INTENDED becomes RUNNING, by one caller only, with its part of the budgets; or it is refused. None: it is not to be begun.
+
+    Switches, policy, case and budgets are looked at inside the transaction that begins it. Locks are taken in this order:
+    switches, order, case, action, budgets, end of the trail."""
     now = world.clock()
     async with write(world.database.sessions) as session:
-        row = await store.get_action(session, action_id, lock=True)
+        await hold_still(session)
+        case, row = await _locked(session, action_id)
         if row.state != ActionState.INTENDED:
             return None
-        case = await store.get_case(session, row.case_id)
         decision = await store.get_decision(session, row.decision_id)
+        rules = await governing_in(session, world, now)
+        refusal = _forbids(case, decision, row, rules) or (Refusal(changed) if changed is not None else None)
+        refusal = refusal or await _over_budget(session, row, rules, now)
+        if refusal is not None:
+            await _refuse(session, case, row, refusal, now)
+            return Refused(case.order_id)
         row.state, row.started_at, row.attempts = ActionState.RUNNING.value, now, row.attempts + 1
         body = {"action_id": row.id, "action": row.action, "attempt": row.attempts}
         await session.flush()
@@ -121,22 +155,72 @@ async def _begin(world: World, action_id: str) -> Task | None:
         )
 
 
-async def _changed_since(world: World, task: Task) -> str | None:
-    """Why the action may no longer run, or None: its facts, policy or arguments are not those that were ruled on."""
-    async with world.database.sessions() as session:
-        row = await store.get_action(session, task.action_id)
-        decision = await store.get_decision(session, row.decision_id)
-        case = await store.get_case(session, row.case_id)
+async def _locked(session: AsyncSession, action_id: str) -> tuple[Case, ActionRow]:
+    case_id = (await store.get_action(session, action_id)).case_id
+    await store.lock_order(session, (await store.get_case(session, case_id)).order_id)
+    return await store.get_case(session, case_id, lock=True), await store.get_action(session, action_id, lock=True)
+
+
+def _forbids(case: Case, decision: Decision, row: ActionRow, rules: Governing) -> Refusal | None:
+    """What our own records say against beginning it now."""
+    stopped_by = rules.standing.stops(Action(row.action))
+    if stopped_by is not None:
+        return Refusal(f"{'Every action' if stopped_by == EVERYTHING else row.action} is switched off.")
+    if not row.approved_by and (name := _distrusted(decision, rules)) is not None:
+        return Refusal(f"{name} is switched off, and facts of this order come from there.")
     if case.state in CLOSED:
-        return f"The case is {case.state}."
+        return Refusal(f"The case is {case.state}.")
     if case.decision_id != row.decision_id:
-        return "The case has been judged again since it was allowed."
+        return Refusal("The case has been judged again since it was allowed.")
     ruled = {item["digest"] for item in decision.ruling["actions"] if item["verdict"] == "automate"}
     if row.digest not in ruled and not row.approved_by:
-        return "The decision does not allow this action."
-    if row.policy_sha256 != world.policy.sha256:
-        return "The policy has changed since it was allowed."
-    context = await store.gather(world, task.order_id, world.clock())
+        return Refusal("The decision does not allow this action.")
+    if row.policy_sha256 != rules.policy.sha256:
+        return Refusal("The policy has changed since it was allowed.")
+    return None
+
+
+def _distrusted(decision: Decision, rules: Governing) -> str | None:
+    """A source of the decision's facts that is switched off."""
+    sources = sorted({str(fact["source"]) for fact in decision.facts.values()})
+    return next((source for source in sources if rules.standing.distrusts(source)), None)
+
+
+async def _over_budget(session: AsyncSession, row: ActionRow, rules: Governing, now: datetime) -> Refusal | None:
+    """Take its part of this hour's budgets. What a person approved takes nothing."""
+    if row.approved_by:
+        return None
+    hour = hour_of(now)
+    why = await reserve(session, hour, row.action, row.claims, rules.policy, row.claimed_hour)
+    if why is not None:
+        return Refusal(why, Reason.BUDGET_EXHAUSTED)
+    row.claimed_hour = hour
+    return None
+
+
+async def _refuse(session: AsyncSession, case: Case, row: ActionRow, refusal: Refusal, now: datetime) -> None:
+    """Not carried out. One whose earlier attempt never got its receipt may have happened, and only a person can tell."""
+    if row.started_at is not None:
+        why = f"{refusal.why} It had been begun before and no receipt was written; it may have happened."
+        await _end(session, case, row, ActionState.UNKNOWN, {}, why, now)
+        return
+    if refusal.reason is not None:
+        case.mandatory = list(dict.fromkeys([*case.mandatory, refusal.reason.value]))
+        if case.state in (CaseState.AUTOMATED, CaseState.REVIEW):
+            case.state, case.version, case.changed_at = CaseState.REVIEW.value, case.version + 1, now
+            case.sentence = f"{row.action} was not begun. {refusal.why}"
+    await session.execute(update(Order).where(Order.id == case.order_id).values(next_look_at=now))
+    await _end(session, case, row, ActionState.REFUSED, {}, refusal.why, now)
+
+
+async def _changed_since(world: World, action_id: str) -> str | None:
+    """Why the action may no longer run, or None: its facts are not those that were ruled on."""
+    async with world.database.sessions() as session:
+        row = await store.get_action(session, action_id)
+        order_id = (await store.get_case(session, row.case_id)).order_id
+    if row.state != ActionState.INTENDED:
+        return None
+    context = await store.gather(world, order_id, world.clock())
     if look(context, world.detectors).facts.digest() != row.facts_sha256:
         return "The facts have changed since it was allowed."
     return None
@@ -145,29 +229,39 @@ async def _changed_since(world: World, task: Task) -> str | None:
 async def _finish(world: World, action_id: str, state: ActionState, receipt: dict[str, Any], why: str | None) -> None:
     now = world.clock()
     async with write(world.database.sessions) as session:
-        case_id = (await store.get_action(session, action_id)).case_id
-        await store.lock_order(session, (await store.get_case(session, case_id)).order_id)
-        case = await store.get_case(session, case_id, lock=True)
-        row = await store.get_action(session, action_id, lock=True)
+        case, row = await _locked(session, action_id)
         late = row.state == ActionState.UNKNOWN and state in (ActionState.DONE, ActionState.FAILED)
         if row.state not in (ActionState.RUNNING, ActionState.INTENDED) and not late:
             return
-        row.state, row.finished_at, row.receipt, row.error = state.value, now, receipt or None, why
-        await session.flush()
-        closed = await close_when_done(session, case, now) if case.state == CaseState.ACTING else []
-        if case.state == CaseState.AUTOMATED and state in _NEEDS_A_PERSON:
-            case.state, case.version, case.changed_at = CaseState.REVIEW.value, case.version + 1, now
-            case.sentence = f"{row.action} did not end well ({state}): {why}"
-        elif case.state in (CaseState.REVIEW, CaseState.BLOCKED) and state in _NEEDS_A_PERSON and not row.approved_by:
-            case.version, case.changed_at = case.version + 1, now
-            case.sentence = f"{case.sentence} {row.action} did not end well ({state}): {why}"
-        if state is ActionState.DONE and row.action == Action.RELEASE_OWN_HOLD:
-            # the ledger says something new about the order, and no signal will
-            await session.execute(update(Order).where(Order.id == case.order_id).values(next_look_at=now))
-        told: dict[str, Any] = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why, "late": late}
-        told |= {"case_state": case.state, "version": case.version}
-        await session.flush()
-        await append(session, now, [Entry(_EVENT[state], row.requested_by, told, case.id, case.order_id), *closed])
+        await _end(session, case, row, state, receipt, why, now)
+
+
+async def _end(
+    session: AsyncSession,
+    case: Case,
+    row: ActionRow,
+    state: ActionState,
+    receipt: dict[str, Any],
+    why: str | None,
+    now: datetime,
+) -> None:
+    late = row.state == ActionState.UNKNOWN
+    row.state, row.finished_at, row.receipt, row.error = state.value, now, receipt or None, why
+    await session.flush()
+    closed = await close_when_done(session, case, now) if case.state == CaseState.ACTING else []
+    if case.state == CaseState.AUTOMATED and state in _NEEDS_A_PERSON:
+        case.state, case.version, case.changed_at = CaseState.REVIEW.value, case.version + 1, now
+        case.sentence = f"{row.action} did not end well ({state}): {why}"
+    elif case.state in (CaseState.REVIEW, CaseState.BLOCKED) and state in _NEEDS_A_PERSON and not row.approved_by:
+        case.version, case.changed_at = case.version + 1, now
+        case.sentence = f"{case.sentence} {row.action} did not end well ({state}): {why}"
+    if state is ActionState.DONE and row.action == Action.RELEASE_OWN_HOLD:
+        # the ledger says something new about the order, and no signal will
+        await session.execute(update(Order).where(Order.id == case.order_id).values(next_look_at=now))
+    told: dict[str, Any] = {"action_id": row.id, "action": row.action, "receipt": receipt, "why": why, "late": late}
+    told |= {"case_state": case.state, "version": case.version}
+    await session.flush()
+    await append(session, now, [Entry(_EVENT[state], row.requested_by, told, case.id, case.order_id), *closed])
 
 
 async def close_when_done(session: AsyncSession, case: Case, now: datetime) -> list[Entry]:

@@ -1,5 +1,6 @@
 """Asking the classifier, and remembering: a question that was answered is never paid for twice."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select, update
@@ -11,15 +12,16 @@ from app.judge import Sighting
 from app.tables import Case, ModelAnswer
 from app.world import World
 from guardrails.facts import sha256_of, to_plain
+from guardrails.money import Money
 from guardrails.proposal import Evidence, ProposedAction
 from guardrails.taxonomy import Action, Category, Team
 
 FREE = "rules"
 
 
-async def ask(world: World, case: Case, sighting: Sighting) -> Diagnosis:
-    """The classifier's answer about this case. A failure is not remembered, so that it is asked again next time."""
-    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+async def ask(world: World, case: Case, sighting: Sighting, limits: Mapping[str, Mapping[str, Money]]) -> Diagnosis:
+    """The classifier's answer about this case, asked under these limits of the policy. A failure is not remembered, so that it is asked again next time."""
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, limits)
     if world.classifier.name == FREE:
         return await world.classifier.classify(question)
     key = question_key(world.classifier.fingerprint, question)
@@ -46,6 +48,7 @@ def question_key(fingerprint: str, question: Question) -> str:
         "related": question.snapshot["related"],
         "facts": question.facts.digest(),
         "detections": [[d.detector, d.category] for d in question.detections.found],
+        "limits": question.limits,
     }
     return sha256_of({"classifier": fingerprint, **shown})
 

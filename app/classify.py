@@ -1,23 +1,27 @@
 """What a classifier is asked and what it answers. It interprets; it decides nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from app.context import OrderContext
 from app.detect import Detections
 from guardrails.facts import Facts
+from guardrails.money import Money
 from guardrails.proposal import Evidence, Proposal, ProposedAction
 from guardrails.taxonomy import Category, Team
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One order's state as a classifier sees it. `snapshot` is what evidence pointers point into."""
+    """One order's state as a classifier sees it. `snapshot` is what evidence pointers point into; `limits` are those of the policy
+    that will rule on the answer."""
 
     context: OrderContext
     snapshot: dict[str, Any]
     facts: Facts
     detections: Detections
+    limits: Mapping[str, Mapping[str, Money]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from app import review, views
 from app.cli_output import AsJson, group, plain, say, say_json, say_table
 from app.cli_world import in_world, person_of_the_key
 from app.keys import Scope
+from app.published import governed
 from app.review import ReviewDecision, ReviewRequest
 from app.tables import CaseState
 from app.web.shown import case_shown, case_summary
@@ -53,7 +54,8 @@ def show(case_id: str, as_json: AsJson = False) -> None:
 
     async def found(world: World) -> dict[str, Any]:
         async with world.database.sessions() as session:
-            return case_shown(await views.case(session, case_id), world).model_dump(mode="json")
+            view = await views.case(session, case_id)
+        return case_shown(view, await governed(world)).model_dump(mode="json")
 
     case = in_world(found)
     if as_json:

@@ -6,6 +6,7 @@ from app import views
 from app.cli_output import AsJson, group, say, say_json
 from app.cli_world import in_world
 from app.errors import IllegalTransition
+from app.findings import passed, told
 from app.world import World
 from guardrails.facts import rfc3339
 
@@ -37,17 +38,16 @@ def explain(case_id: str, as_json: AsJson = False) -> None:
     ruling = explained["ruling"]
     say(f"{case_id}: {ruling['verdict']} under policy {ruling['policy_version']}, decided {explained['at']}")
     say(ruling["sentence"])
-    _findings(ruling["findings"], "")
+    _findings(ruling, "")
     for item in ruling["actions"]:
         say(f"{item['action']['action']}: {item['verdict']}")
-        _findings(item["findings"], "  ")
+        _findings(item, "  ")
     for evidence in ruling["lift"]:
         say(f"would lift it: {evidence}")
 
 
-def _findings(findings: list[dict[str, Any]], indent: str) -> None:
+def _findings(of: dict[str, Any], indent: str) -> None:
     """What fired, or would have in shadow; of the rest only the count. The JSON has them all."""
-    told = [item for item in findings if item["outcome"] != "not_fired"]
-    for item in told:
+    for item in told(of):
         say(f"{indent}  {item['effect']:<8} {item['rule']}: {item['sentence']}")
-    say(f"{indent}  {len(findings) - len(told)} rules were looked at and did not apply.")
+    say(f"{indent}  {len(passed(of))} rules were looked at and did not apply.")

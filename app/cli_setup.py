@@ -13,9 +13,13 @@ from app.cli_settings import settings_now
 from app.database import CONNECTION_FAILURES, connect, embedded_url, ping, upgrade
 from app.errors import ConfigurationInvalid, DatabaseUnavailable, OrdermendError
 from app.models.choice import chosen_classifier
+from app.published import current_row, same_before
+from app.publishing import superseded
 from app.settings import Settings
 from app.signals.shapes import WEBHOOK_SOURCES
 from app.wiring import Configuration, load_configuration
+from guardrails.facts import rfc3339
+from guardrails.policy.tables import Mode
 
 database = group()
 doctor = single()
@@ -74,6 +78,7 @@ def _checks() -> Iterator[Check]:
         return
     yield Check("settings", "ok", f"data in {settings.data_dir}, configuration in {settings.config_dir}")
     yield _data_folder(settings)
+    files = None
     try:
         files = load_configuration(settings.config_dir)
     except OrdermendError as error:
@@ -82,6 +87,8 @@ def _checks() -> Iterator[Check]:
         yield Check("configuration", "ok", f"policy {files.policy.version}, {len(files.detectors.detectors)} detectors")
         yield _classifier(settings, files)
     yield _database(settings)
+    if files is not None:
+        yield _policy(settings, files)
     yield _secrets(settings)
 
 
@@ -103,7 +110,7 @@ def _classifier(settings: Settings, files: Configuration) -> Check:
 
 
 async def _chosen(settings: Settings, files: Configuration) -> str:
-    async with chosen_classifier(settings, files.policy, files.owners) as chosen:
+    async with chosen_classifier(settings, files.owners) as chosen:
         return chosen.name
 
 
@@ -119,6 +126,36 @@ def _database(settings: Settings) -> Check:
     if int(version.partition(".")[0]) < OLDEST_SERVER:
         return Check("database", "wrong", f"PostgreSQL {version}", f"use PostgreSQL {OLDEST_SERVER} or newer")
     return Check("database", "ok", f"{kind} PostgreSQL {version}")
+
+
+def _policy(settings: Settings, files: Configuration) -> Check:
+    """What is in force may be another policy than the file's."""
+    try:
+        found = asyncio.run(_published(_url(settings), files))
+    except Exception as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        return Check("policy", "note", f"what is in force cannot be seen: {why}", "ordermend db upgrade")
+    return found
+
+
+async def _published(url: str, files: Configuration) -> Check:
+    opened = connect(url, pool_size=1)
+    try:
+        async with opened.sessions() as session:
+            current = await current_row(session, Mode.ENFORCE)
+            known = await same_before(session, files.policy_text, files.policy)
+    finally:
+        await opened.engine.dispose()
+    if current is None:
+        return Check("policy", "ok", "nothing is published yet; the first start publishes the file")
+    if known is None:
+        do = "it comes into force at the next start; `ordermend policy replay` shows what it would change"
+        return Check("policy", "note", f"the file's version {files.policy.version} was never published", do)
+    if (why := superseded(known, current)) is not None:
+        return Check("policy", "note", why, "to bring the file back in force: ordermend policy publish FILE --why ...")
+    return Check(
+        "policy", "ok", f"version {current.version} in force, published by {current.by} at {rfc3339(current.published_at)}"
+    )
 
 
 async def _server_version(url: str) -> str:

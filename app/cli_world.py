@@ -12,6 +12,7 @@ from app.cli_settings import settings_now
 from app.database import CONNECTION_FAILURES
 from app.errors import DatabaseUnavailable, Denied, Unauthenticated
 from app.keys import Principal, Scope
+from app.publishing import publish_at_start, publish_if_first
 from app.wiring import open_world
 from app.world import World
 from guardrails.proposal import Actor
@@ -25,10 +26,12 @@ _T = TypeVar("_T")
 
 
 def in_world(step: Callable[[World], Awaitable[_T]], *, worker: bool = False) -> _T:
-    """What `step` returns. With `worker` the queue is worked on meanwhile. Raises DatabaseUnavailable."""
+    """What `step` returns. With `worker` the queue is worked on meanwhile. Without it a policy file
+    that was changed is not put in force by merely asking for something. Raises DatabaseUnavailable."""
 
     async def opened() -> _T:
-        async with open_world(settings_now(), worker=worker) as world:
+        at_start = publish_at_start if worker else publish_if_first
+        async with open_world(settings_now(), worker=worker, at_start=at_start) as world:
             return await step(world)
 
     try:

@@ -1,27 +1,33 @@
 """Recording judgements: one immutable decision row, the case it moves, and the intents of what it allows."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import case as case_when
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
 from app.answers import plain_diagnosis
+from app.budgets import plain_claims
 from app.cases import REPORTED, new_case
 from app.classify import Diagnosis
 from app.database import write
+from app.governing import Governing
 from app.ids import new_id
 from app.judge import Sighting
 from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Case, CaseState, Decision, Order
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.facts import Facts, sha256_of, to_plain
+from guardrails.policy.tables import Policy
 from guardrails.proposal import AGENT, ProposedAction
+from guardrails.record import plain_ruling
 from guardrails.ruling import Ruling
+from guardrails.standing import EVERYTHING, Spent, Standing
 from guardrails.taxonomy import Action, Category, Verdict
 
 WORDING = frozenset(["text", "reason", "note", "summary"])
@@ -43,33 +49,61 @@ async def case_to_judge(world: World, case_id: str) -> Case | None:
     return None if case.state in (*CLOSED, CaseState.ACTING) else case
 
 
-async def already_judged(world: World, case: Case, sighting: Sighting) -> bool:
-    """True when its newest decision rests on these facts and this policy, and nobody asked for another."""
+async def already_judged(world: World, case: Case, sighting: Sighting, rules: Governing) -> bool:
+    """True when its newest decision rests on these facts, this policy and these switches, nobody asked for another, and nothing
+    that it allowed was refused since."""
     if case.state == CaseState.JUDGING or case.decision_id is None:
         return False
     async with world.database.sessions() as session:
         decision = await store.get_decision(session, case.decision_id)
-    same_facts = decision.facts_sha256 == sighting.facts.digest()
-    return same_facts and decision.policy_sha256 == world.policy.sha256 and decision.diagnosis["failure"] is None
+        refused = await _has_refused(session, decision.id)
+    if decision.facts_sha256 != sighting.facts.digest() or decision.policy_sha256 != rules.policy.sha256:
+        return False
+    if refused or decision.diagnosis["failure"] is not None:
+        return False
+    # what a settled case was allowed has run: a switch has nothing left to say about it
+    return case.state == CaseState.AUTOMATED or _under_the_same_switches(decision, sighting, rules.standing)
 
 
-async def record(world: World, case: Case, sighting: Sighting, diagnosis: Diagnosis, ruling: Ruling) -> Recorded:
-    """Write the decision and what follows from it in one transaction."""
+async def _has_refused(session: AsyncSession, decision_id: str) -> bool:
+    query = select(ActionRow.id).where(ActionRow.decision_id == decision_id, ActionRow.state == ActionState.REFUSED)
+    return (await session.execute(query.limit(1))).scalar_one_or_none() is not None
+
+
+def _under_the_same_switches(decision: Decision, sighting: Sighting, standing: Standing) -> bool:
+    """Of those that concern its actions and the sources of its facts."""
+    asked = {f"action:{item['action']['action']}" for item in decision.ruling["actions"]}
+    read = {f"source:{fact.source}" for fact in sighting.facts.by_name.values()}
+    then = frozenset((decision.standing or {}).get("off", ()))
+    return (then ^ standing.off).isdisjoint(asked | read | {EVERYTHING})
+
+
+async def record(
+    world: World,
+    case: Case,
+    sighting: Sighting,
+    diagnosis: Diagnosis,
+    ruling: Ruling,
+    rules: Governing,
+    shadow: dict[str, Any] | None = None,
+) -> Recorded:
+    """Write the decision and what follows from it in one transaction. `rules` are what it was ruled by, `shadow` what the policy
+    on trial would have ruled."""
     now = world.clock()
     async with write(world.database.sessions) as session:
         row = await store.get_case(session, case.id, lock=True)
         if await _overtaken(session, row, case, sighting):
             return Recorded(None, ())
         decision = _decision(row, sighting, diagnosis, ruling, now)
+        decision.standing, decision.shadow = plain_standing(rules, ruling), shadow
         session.add(decision)
         await session.flush()
         _move(row, world, decision, diagnosis, ruling, now)
         await _keep_before_a_person(session, row)
         entries = [Entry(Event.DECISION_MADE, AGENT.id, trail_body(decision), row.id, row.order_id)]
         permitted = [item.action for item in ruling.actions if item.verdict is Verdict.AUTOMATE]
-        allowed = await intend(
-            session, row, decision, permitted, Warrant(AGENT.id, f"episode:{row.episode}:{row.detected_category}"), now, entries
-        )
+        warrant = Warrant(AGENT.id, f"episode:{row.episode}:{row.detected_category}", budgets=(rules.policy, sighting.facts))
+        allowed = await intend(session, row, decision, permitted, warrant, now, entries)
         await append(session, now, entries)
         return Recorded(decision.id, tuple(allowed))
 
@@ -98,12 +132,14 @@ async def _keep_before_a_person(session: AsyncSession, case: Case) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Warrant:
-    """On whose word actions are carried out. Within one `sequence` the same action happens once."""
+    """On whose word actions are carried out. Within one `sequence` the same action happens once. `budgets` are the policy and
+    the facts that say what it takes of budgets; None where a person has answered for it."""
 
     requested_by: str
     sequence: str
     approval_id: str | None = None
     approved_by: tuple[str, ...] = ()
+    budgets: tuple[Policy, Facts] | None = None
 
 
 _WORDING = frozenset(["text", "reason"])
@@ -129,7 +165,8 @@ async def intend(
     """Intent rows for the actions; the ids of those that are to run.
 
     Judging a case again does not repeat what was done, and two approvals of equal refunds are two refunds. What was not begun,
-    was refused or certainly failed may be intended anew."""
+    was refused or certainly failed may be intended anew. Raises UncountableClaim where nobody can say what an action takes of
+    a budget."""
     ids: list[str] = []
     keys: list[str] = []
     for action in {action.digest(): action for action in actions}.values():
@@ -137,6 +174,7 @@ async def intend(
         while (key := action_key(case.id, action, warrant, nth)) in keys:
             nth += 1
         keys.append(key)
+        claims = [] if warrant.budgets is None else plain_claims(action, *warrant.budgets)
         fresh = {
             "decision_id": decision.id,
             "arguments": to_plain(action.arguments),
@@ -144,7 +182,10 @@ async def intend(
             "state": ActionState.INTENDED.value,
             "facts_sha256": decision.facts_sha256,
             "policy_sha256": decision.policy_sha256,
+            "claims": claims,
             "created_at": now,
+            "finished_at": None,
+            "error": None,
         }
         row = insert(ActionRow).values(
             id=new_id("act", now),
@@ -157,7 +198,12 @@ async def intend(
             **fresh,
         )
         again = ActionRow.state.in_((ActionState.INTENDED.value, ActionState.REFUSED.value, ActionState.FAILED.value))
-        upsert = row.on_conflict_do_update(index_elements=["idempotency_key"], set_=fresh, where=again).returning(ActionRow.id)
+        # what it was counted for in this hour it is not counted for again, unless it now takes something else
+        counted = case_when((ActionRow.claims == row.excluded.claims, ActionRow.claimed_hour), else_=None)
+        # one that is intended and was begun is being recovered: it may have happened, and that is not forgotten
+        begun = case_when((ActionRow.state == ActionState.INTENDED, ActionRow.started_at), else_=None)
+        anew = fresh | {"claimed_hour": counted, "started_at": begun}
+        upsert = row.on_conflict_do_update(index_elements=["idempotency_key"], set_=anew, where=again).returning(ActionRow.id)
         action_id = (await session.execute(upsert)).scalar_one_or_none()
         if action_id is not None:
             ids.append(action_id)
@@ -186,7 +232,21 @@ def trail_body(decision: Decision) -> dict[str, Any]:
         "ruling": decision.ruling,
         "policy_version": decision.policy_version,
         "policy_sha256": decision.policy_sha256,
+        "standing": decision.standing,
+        "shadow": decision.shadow,
     }
+
+
+def plain_standing(rules: Governing, ruling: Ruling) -> dict[str, Any]:
+    """What was switched off, and what the hour had spent of the budgets of the ruling's actions; `spent` is null where it could
+    not be seen."""
+    off, spent = sorted(rules.standing.off), rules.standing.spent
+    if spent is None:
+        return {"off": off, "spent": None}
+    known = [rules.policy.actions.get(item.action.action) for item in ruling.actions]
+    keys = {budget.key for entry in known if entry is not None for budget in rules.policy.budgets_of(entry)}
+    seen = {key: spent.get(key, Spent()) for key in sorted(keys)}
+    return {"off": off, "spent": {key: {"count": item.count, "money": dict(item.money)} for key, item in seen.items()}}
 
 
 def _decision(case: Case, sighting: Sighting, diagnosis: Diagnosis, ruling: Ruling, now: datetime) -> Decision:
@@ -204,14 +264,6 @@ def _decision(case: Case, sighting: Sighting, diagnosis: Diagnosis, ruling: Ruli
         policy_version=ruling.policy_version,
         policy_sha256=ruling.policy_sha256,
     )
-
-
-def plain_ruling(ruling: Ruling) -> dict[str, Any]:
-    """The ruling as JSON: dataclasses as objects, each action with its digest."""
-    plain: dict[str, Any] = to_plain(asdict(ruling))
-    for stored, item in zip(plain["actions"], ruling.actions, strict=True):
-        stored["digest"] = item.action.digest()
-    return plain
 
 
 def _move(case: Case, world: World, decision: Decision, diagnosis: Diagnosis, ruling: Ruling, now: datetime) -> None:

@@ -48,6 +48,10 @@ class IllegalTransition(OrdermendError):
     """The case is in a state in which this cannot be done."""
 
 
+class PolicyNotPublished(OrdermendError):
+    """As things stand the policy cannot be published: it is in force already, or another one was published meanwhile."""
+
+
 class InputInvalid(OrdermendError):
     """Fields of the request are wrong. `errors` are (RFC 6901 pointer, detail) pairs."""
 

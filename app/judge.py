@@ -16,6 +16,7 @@ from guardrails.gate import guard
 from guardrails.policy.load import Policy
 from guardrails.proposal import AGENT
 from guardrails.ruling import Ruling
+from guardrails.standing import Standing
 from guardrails.taxonomy import Category
 
 _CHANGED_SINCE = ("check.verified_address_differs",)
@@ -68,11 +69,11 @@ def _read_before_failure(context: OrderContext, detections: Detections) -> bool:
     return any(w.reading and w.system in failed and w.observed_at < failed[w.system] for w in winners)
 
 
-async def judge(sighting: Sighting, classifier: Classifier, policy: Policy) -> Judgement:
+async def judge(sighting: Sighting, classifier: Classifier, policy: Policy, standing: Standing) -> Judgement:
     """Interpret, then rule. The classifier's answer is a wish; the ruling is what may happen."""
-    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, policy.limits)
     diagnosis = await classifier.classify(question)
-    ruling = guard(sighting.facts, diagnosis.to_proposal(), policy, AGENT, sighting.snapshot)
+    ruling = guard(sighting.facts, diagnosis.to_proposal(), policy, AGENT, sighting.snapshot, standing)
     return Judgement(sighting, diagnosis, ruling)
 
 

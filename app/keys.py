@@ -26,7 +26,9 @@ SECRET_PREFIX = "om_live_"  # noqa: S105 - the visible beginning of every key, n
 NAME_LIMIT = 100
 LONGEST_BEARER = 200
 KINDS = (PrincipalKind.PERSON, PrincipalKind.SERVICE)
-_TAKEN_NAMES = frozenset(["agent", "ordermend", "pipeline", "reader", "sweep", "system", *(source.value for source in Source)])
+_TAKEN_NAMES = frozenset(
+    ["agent", "ordermend", "pipeline", "reader", "start", "sweep", "system", *(source.value for source in Source)]
+)
 """Names that the trail uses for what the program itself does."""
 
 
@@ -37,6 +39,7 @@ class Scope(StrEnum):
     EVIDENCE_WRITE = "evidence:write"
     OUTCOMES_WRITE = "outcomes:write"
     POLICY_READ = "policy:read"
+    POLICY_WRITE = "policy:write"
     REPORTS_READ = "reports:read"
     ADMIN = "admin"
     """Implies all others."""

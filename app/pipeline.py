@@ -2,7 +2,9 @@
 
 from app import act, answers, decisions, store
 from app.cases import settle_cases
+from app.governing import governing
 from app.judge import about, look
+from app.shadow import ruled_in_shadow
 from app.world import World
 from guardrails.gate import guard
 from guardrails.proposal import AGENT
@@ -26,10 +28,13 @@ async def triage(world: World, case_id: str) -> None:
         return
     context = await store.gather(world, case.order_id, world.clock())
     sighting = about(look(context, world.detectors), case.detected_category, world.detectors)
-    if await decisions.already_judged(world, case, sighting):
+    rules = await governing(world)
+    if await decisions.already_judged(world, case, sighting, rules):
         return
-    diagnosis = await answers.ask(world, case, sighting)
-    ruling = guard(sighting.facts, diagnosis.to_proposal(), world.policy, AGENT, sighting.snapshot)
-    decision = await decisions.record(world, case, sighting, diagnosis, ruling)
+    diagnosis = await answers.ask(world, case, sighting, rules.policy.limits)
+    proposal = diagnosis.to_proposal()
+    ruling = guard(sighting.facts, proposal, rules.policy, AGENT, sighting.snapshot, rules.standing)
+    shadow = ruled_in_shadow(rules, sighting, proposal, ruling)
+    decision = await decisions.record(world, case, sighting, diagnosis, ruling, rules, shadow=shadow)
     for action_id in decision.allowed:
         await act.carry_out(world, action_id)

@@ -12,8 +12,8 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
 
-from app import act, decisions, pipeline, reader, store
-from app.database import is_away
+from app import act, archive, budgets, decisions, pipeline, published, reader, store
+from app.database import is_away, write
 from app.world import World
 
 log = logging.getLogger("ordermend.queue")
@@ -25,6 +25,8 @@ SWEEP_LIMIT = 500
 WORKER_DEAD_AFTER = timedelta(seconds=45)
 """A worker says every ten seconds that it lives."""
 WORKER_PAUSE_S = 1.0
+ARCHIVE_EVERY_S, ARCHIVE_PAUSE_S = 60.0, 1.0
+"""How often it is asked whether a segment is full, and the pause after one was written."""
 
 
 def open_queue(database_url: str, pool_size: int) -> procrastinate.App:
@@ -91,13 +93,18 @@ async def look_safely(world: World, order_id: str) -> None:
 
 
 async def sweep(world: World) -> None:
-    """Find work that nobody was told of: unread signals, orders due for a look, lost judgements, unfinished actions."""
+    """Find work that nobody was told of: unread signals, orders due for a look, lost judgements, judgements
+    under an earlier policy, unfinished actions. Budgets of long ago are forgotten."""
     now = world.clock()
     async with world.database.sessions() as session:
         unread = await reader.waiting(session)
         due = list((await session.execute(store.orders_due(now, SWEEP_LIMIT))).scalars())
         lost = await decisions.judging_since(session, now - LOST_AFTER, SWEEP_LIMIT)
+        ruled_before = published.judged_otherwise((await published.policy_in_force(session, world)).sha256)
+        lost += (await session.execute(ruled_before.distinct().limit(SWEEP_LIMIT))).scalars()
         unfinished = list((await session.execute(store.live_actions(now - LOST_AFTER, SWEEP_LIMIT))).scalars())
+    async with write(world.database.sessions) as session:
+        await budgets.drop_old(session, now)
     if unread:
         await world.nudge(READ_SIGNALS, "")
     for order_id in dict.fromkeys([*due, *lost]):
@@ -123,16 +130,17 @@ async def settled(world: World) -> bool:
 
 @asynccontextmanager
 async def working(queue: procrastinate.App, world: World) -> AsyncIterator[None]:
-    """Run the worker and the sweep beside whatever else this process does."""
+    """Run the worker, the sweep and the archive beside whatever else this process does."""
     worker = asyncio.create_task(_work_for_ever(queue, world), name="worker")
     sweeper = asyncio.create_task(_sweep_for_ever(queue, world), name="sweeper")
+    archivist = asyncio.create_task(_archive_for_ever(world), name="archivist")
     try:
         yield
     finally:
-        for task in (sweeper, worker):
+        for task in (archivist, sweeper, worker):
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(worker, sweeper, return_exceptions=True)
+            await asyncio.gather(worker, sweeper, archivist, return_exceptions=True)
 
 
 async def _work_for_ever(queue: procrastinate.App, world: World) -> None:
@@ -163,3 +171,17 @@ async def _sweep_for_ever(queue: procrastinate.App, world: World) -> None:
             else:
                 log.exception("the sweep failed")
         await asyncio.sleep(world.settings.sweep_every_s)
+
+
+async def _archive_for_ever(world: World) -> None:
+    """A segment takes many seconds to write, and the sweep must not wait for that."""
+    while True:
+        try:
+            written = await archive.archive(world)
+        except Exception as error:
+            written = False
+            if is_away(error):
+                log.warning("the archive could not reach the database: %s", type(error).__name__)
+            else:
+                log.exception("archiving rulings failed; the next replay reads them one by one")
+        await asyncio.sleep(ARCHIVE_PAUSE_S if written else ARCHIVE_EVERY_S)

@@ -16,8 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import act, keys, store
 from app.answers import revive
 from app.database import write
-from app.decisions import Warrant, intend, plain_ruling
+from app.decisions import Warrant, intend
 from app.errors import CaseHeld, Denied, GuardrailRefused, IllegalTransition, InputInvalid, OrdermendError, StaleVersion
+from app.governing import governing
 from app.ids import new_id
 from app.judge import Sighting, look
 from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Approval, Case, CaseState, Decision, Order
@@ -26,7 +27,9 @@ from app.world import World
 from guardrails.facts import rfc3339, sha256_of, to_plain
 from guardrails.gate import guard
 from guardrails.money import Money, MoneyError
+from guardrails.policy.load import Policy
 from guardrails.proposal import Actor, Proposal, ProposedAction
+from guardrails.record import plain_ruling
 from guardrails.ruling import Outcome, Ruling
 from guardrails.taxonomy import Action, Category, PrincipalKind, Team, Verdict
 
@@ -110,8 +113,9 @@ async def decide(world: World, person: Actor, case_id: str, expected_version: in
         earlier = await _standing_approvals(session, decision, world.clock())
         await _nothing_unsettled(session, case, request.actions if request.actions is not None else awaiting_approval(decision))
     sighting = look(await store.gather(world, case.order_id, world.clock()), world.detectors)
+    rules = await governing(world)
     try:
-        _still_true(case, decision, sighting, world)
+        _still_true(case, decision, sighting, rules.policy)
     except StaleVersion:
         await world.nudge("look", case.order_id)
         raise
@@ -119,7 +123,8 @@ async def decide(world: World, person: Actor, case_id: str, expected_version: in
     if not actions:
         raise _nothing_to_approve(decision)
     approvers = _same_actions(earlier, actions)
-    ruling = guard(sighting.facts, _proposal(decision, actions, request), world.policy, person, sighting.snapshot, approvers)
+    asked = _proposal(decision, actions, request)
+    ruling = guard(sighting.facts, asked, rules.policy, person, sighting.snapshot, rules.standing, approvers)
     if ruling.verdict is Verdict.BLOCK:
         await _refuse(world, person, case, ruling)
         raise _refusal(plain_ruling(ruling))
@@ -198,6 +203,7 @@ async def _set_aside(world: World, person: Actor, case_id: str, expected_version
     """Reject: nothing is done and the case is closed. Request evidence: the case waits until some arrives."""
     now = world.clock()
     async with write(world.database.sessions) as session:
+        await store.lock_order(session, (await store.get_case(session, case_id)).order_id)
         row = await _open_case(session, case_id)
         _may_set_aside(row, person, expected_version, request, now)
         told = {"reason": request.reason}
@@ -232,9 +238,9 @@ async def _refuse(world: World, person: Actor, case: Case, ruling: Ruling) -> No
         await append(session, now, [Entry(Event.REVIEW_REFUSED, person.id, body, case.id, case.order_id)])
 
 
-def _still_true(case: Case, decision: Decision, sighting: Sighting, world: World) -> None:
+def _still_true(case: Case, decision: Decision, sighting: Sighting, governs: Policy) -> None:
     """Raises StaleVersion with what changed since the decision that the reviewer saw."""
-    if decision.policy_sha256 != world.policy.sha256:
+    if decision.policy_sha256 != governs.sha256:
         raise StaleVersion("The policy has changed since this case was judged; it is being judged again.", case.version)
     if decision.facts_sha256 == sighting.facts.digest():
         return

@@ -267,6 +267,12 @@ class Decision(Base):
     ruling: Mapped[dict[str, Any]]
     policy_version: Mapped[str]
     policy_sha256: Mapped[str]
+    standing: Mapped[dict[str, Any] | None]
+    """What was spent of the budgets and switched off when it was ruled."""
+    shadow: Mapped[dict[str, Any] | None]
+    """What the policy in shadow would have ruled; None where none was."""
+
+    __table_args__ = (Index("ix_decisions_at", "at", "id"),)
 
 
 class ModelAnswer(Base):
@@ -298,6 +304,10 @@ class ActionRow(Base):
     approved_by: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     facts_sha256: Mapped[str]
     policy_sha256: Mapped[str]
+    claims: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    """What it takes of budgets when it is begun: `{"key", "amount"}`; nothing where a person approved it."""
+    claimed_hour: Mapped[datetime | None]
+    """The hour whose budgets it was counted in."""
     attempts: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -306,6 +316,78 @@ class ActionRow(Base):
     error: Mapped[str | None]
 
     __table_args__ = (Index("ix_actions_live", "created_at", postgresql_where=text("state IN ('intended', 'running')")),)
+
+
+class BudgetHour(Base):
+    """What one clock hour has spent of one budget: a row for the `actions` begun, and one per currency in minor units."""
+
+    __tablename__ = "budget_hours"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    spent: Mapped[int] = mapped_column(BigInteger)
+
+
+class SwitchedOff(Base):
+    """A switch that is off: `everything`, `action:<name>` or `source:<name>`. Switching on removes the row; the trail remembers."""
+
+    __tablename__ = "switched_off"
+    switch: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    by: Mapped[str]
+    why: Mapped[str]
+
+
+class PublishedPolicy(Base):
+    """A policy that was put in force or in shadow, by whom and why, with the replay report that was attached. At most one of each
+    mode has not ended."""
+
+    __tablename__ = "published_policies"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(index=True)
+    version: Mapped[str]
+    name: Mapped[str]
+    document: Mapped[str]
+    overlay: Mapped[str | None]
+    mode: Mapped[str]
+    published_at: Mapped[datetime]
+    by: Mapped[str]
+    why: Mapped[str]
+    report: Mapped[dict[str, Any] | None]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("uq_published_policies_current", "mode", unique=True, postgresql_where=text("ended_at IS NULL")),)
+
+
+class RulingSegment(Base):
+    """Rulings in columnar form, for replay: `size` of them, made between two moments."""
+
+    __tablename__ = "ruling_segments"
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    size: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime] = mapped_column(index=True)
+    format: Mapped[int]
+
+
+class RulingColumn(Base):
+    """One column of a segment, as `guardrails/segments.py` encodes it."""
+
+    __tablename__ = "ruling_columns"
+    segment_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("ruling_segments.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    data: Mapped[bytes]
+
+
+class ArchivedRuling(Base):
+    """In which segment, and in which row of it, a decision stands."""
+
+    __tablename__ = "archived_rulings"
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    segment_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("ruling_segments.id"))
+    row: Mapped[int]
+
+    __table_args__ = (Index("ix_archived_rulings_place", "segment_id", "row"),)
 
 
 class Approval(Base):

@@ -55,6 +55,13 @@ class Event(StrEnum):
     ACTION_REFUSED = "action.refused"
     ACTION_HANDED_OVER = "action.handed_over"
     OUTCOME_REPORTED = "outcome.reported"
+    POLICY_PUBLISHED = "policy.published"
+    """Body: the policy's text, its digest, mode, reason and replay report in short, and which policies it ends."""
+    POLICY_ENDED = "policy.ended"
+    """A policy in shadow was taken off trial."""
+    SWITCH_TURNED_OFF = "switch.turned_off"
+    """Body: the switch and why. No action that it stops is started after this entry, until the one that turns it on."""
+    SWITCH_TURNED_ON = "switch.turned_on"
     KEY_CREATED = "key.created"
     KEY_REVOKED = "key.revoked"
 

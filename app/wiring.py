@@ -1,7 +1,7 @@
 """The composition root: settings become a World. Nothing else builds one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,12 +23,15 @@ from app.detect import DetectorRules
 from app.errors import ConfigurationInvalid
 from app.models.choice import chosen_classifier
 from app.owners import Owners
+from app.published import OVERLAY, PolicyText, read_policy
+from app.publishing import publish_at_start
 from app.settings import Settings
 from app.world import Clock, Nudge, World
-from guardrails.policy.load import Policy, PolicyInvalid, load_policy
+from guardrails.policy.load import Policy, PolicyInvalid
 from guardrails.taxonomy import Action
 
 _T = TypeVar("_T")
+AtStart = Callable[[World, PolicyText], Awaitable[None]]
 
 
 def utc_now() -> datetime:
@@ -44,8 +47,10 @@ async def open_world(
     classifier: Classifier | None = None,
     connectors: Mapping[Action, Connector] | None = None,
     worker: bool = False,
+    at_start: AtStart = publish_at_start,
 ) -> AsyncIterator[World]:
-    """Upgrade the schema, load the configuration, open the queue, and, with `worker`, work in this process too."""
+    """Upgrade the schema, load the configuration, open the queue, see to the policy file (`at_start`), and, with `worker`, work in
+    this process too."""
     files = load_configuration(settings.config_dir)
     url = settings.database_url or await asyncio.to_thread(embedded_url, settings.data_dir)
     await asyncio.to_thread(upgrade, url)
@@ -54,7 +59,7 @@ async def open_world(
     async with (
         queue.open_async(),
         httpx.AsyncClient(timeout=20) as http,
-        chosen_classifier(settings, files.policy, files.owners) as chosen,
+        chosen_classifier(settings, files.owners) as chosen,
     ):
         await jobs.ensure_schema(queue)
         nudge = jobs.nudger(queue)
@@ -71,6 +76,7 @@ async def open_world(
             nudge=nudge,
         )
         try:
+            await at_start(world, files.policy_text)
             if not worker:
                 yield world
                 return
@@ -86,6 +92,7 @@ class Configuration:
     """The versioned data of `config/`."""
 
     policy: Policy
+    policy_text: PolicyText
     owners: Owners
     sources: SourceRules
     detectors: DetectorRules
@@ -105,13 +112,20 @@ def load_configuration(directory: Path) -> Configuration:
             problems.extend(str(problem) for problem in error.errors)
         return None
 
-    policy = read("policy.yaml", load_policy)
+    policy = read("policy.yaml", lambda text, name: _policy(directory, text, name))
     owners = read("owners.yaml", load_owners)
     sources = read("sources.yaml", load_sources)
     detectors = read("detectors.yaml", load_detectors)
     if policy is None or owners is None or sources is None or detectors is None:
         raise ConfigurationInvalid("\n".join(problems))
-    return Configuration(policy, owners, sources, detectors)
+    return Configuration(*policy, owners, sources, detectors)
+
+
+def _policy(directory: Path, text: str, name: str) -> tuple[Policy, PolicyText]:
+    """The policy file with the overlay that tightens it, where there is one."""
+    overlay = directory / OVERLAY
+    written = PolicyText(name, text, overlay.read_text(encoding="utf-8") if overlay.exists() else None)
+    return read_policy(written), written
 
 
 def _connectors(

@@ -1,7 +1,7 @@
 """What the running program has at hand. Every step is given a World and uses only the parts it needs."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.classify import Classifier
@@ -25,6 +25,7 @@ class World:
     database: Database
     clock: Clock
     policy: Policy
+    """What the policy file of this machine says. What is in force may be another: `app/governing.py` knows."""
     sources: SourceRules
     detectors: DetectorRules
     owners: Owners
@@ -32,3 +33,5 @@ class World:
     connectors: Mapping[Action, Connector]
     """Actions that have no connector are handed over to a person."""
     nudge: Nudge
+    loaded: dict[str, Policy] = field(default_factory=dict)
+    """Published policies that this process has read already, by the id of their row."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from app.classify import Diagnosis, Question
 from app.clients.port import Done, Ending, Task
@@ -41,7 +42,13 @@ def with_peers(world: World, peers: dict[Action, Peer]) -> World:
 
 def with_other_policy(world: World) -> World:
     """The same lines under another digest, as after a publication."""
-    return replace(world, policy=replace(world.policy, version="later", sha256="0" * 64))
+    later = {row: replace(policy, version="later", sha256="0" * 64) for row, policy in world.loaded.items()}
+    return replace(world, loaded=later)
+
+
+def with_rules(world: World, **changed: Any) -> World:
+    """The policy in force with other tables, under the same digest, as if it had always said so."""
+    return replace(world, loaded={row: replace(policy, **changed) for row, policy in world.loaded.items()})
 
 
 @dataclass

@@ -13,11 +13,10 @@ from app.models.rules import RulesClassifier, asked
 from app.owners import Owners
 from app.prompts import load_prompts
 from app.settings import Settings
-from guardrails.policy.load import Policy
 
 
 @asynccontextmanager
-async def chosen_classifier(settings: Settings, policy: Policy, owners: Owners) -> AsyncIterator[Classifier]:
+async def chosen_classifier(settings: Settings, owners: Owners) -> AsyncIterator[Classifier]:
     """`llm` where an endpoint is configured, else `rules`; the settings can insist on either.
 
     Raises ConfigurationInvalid when `llm` is insisted on and no endpoint is named."""
@@ -34,7 +33,6 @@ async def chosen_classifier(settings: Settings, policy: Policy, owners: Owners) 
     classifier = LlmClassifier(
         LlmSettings(settings.llm.base_url, key, settings.llm.model, models.request, models.breaker),
         load_prompts(settings.prompts_dir),
-        policy.limits,
         asked=asked,
         clock=time.monotonic,
     )

@@ -7,7 +7,7 @@ steer. Whatever goes wrong is a Diagnosis that says so.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,6 @@ from app.prompts import Prompt, Prompts, fill, limits_wording
 from app.rendering import Rendering, fenced, render
 from app.untrusted import find_instructions, texts_of
 from guardrails.facts import sha256_of
-from guardrails.money import Money
 from guardrails.proposal import ProposedAction
 from guardrails.taxonomy import Action, Team
 
@@ -45,13 +44,12 @@ class _Record:
 
 
 class LlmClassifier:
-    """`clock` counts seconds and only grows; `sleep` waits between attempts; `limits` are the policy's, shown in the prompt."""
+    """`clock` counts seconds and only grows; `sleep` waits between attempts."""
 
     def __init__(
         self,
         settings: LlmSettings,
         prompts: Prompts,
-        limits: Mapping[str, Mapping[str, Money]],
         *,
         asked: Asked,
         clock: Clock,
@@ -59,7 +57,6 @@ class LlmClassifier:
     ) -> None:
         self._settings, self._asked, self._clock = settings, asked, clock
         self._prompt: Prompt = prompts[PROMPT]
-        self._system = fill(self._prompt.system, {"limits": limits_wording(limits)})
         self._endpoint = Endpoint(settings, clock, sleep)
         # instructor logs every failure with the endpoint's words, which may hold parts of a key; ours are in the Diagnosis.
         logging.getLogger("instructor").setLevel(logging.CRITICAL + 1)
@@ -70,8 +67,7 @@ class LlmClassifier:
 
     @property
     def fingerprint(self) -> str:
-        asked = {"model": self._settings.model, "endpoint": self._settings.base_url, "prompt": self._prompt.sha256}
-        return sha256_of({**asked, "system": self._system})  # the system prompt holds the policy's limits
+        return sha256_of({"model": self._settings.model, "endpoint": self._settings.base_url, "prompt": self._prompt.sha256})
 
     async def aclose(self) -> None:
         await self._endpoint.aclose()
@@ -95,10 +91,11 @@ class LlmClassifier:
     async def _interpret(self, question: Question, record: _Record) -> Diagnosis:
         record.suspicious = bool(find_instructions(texts_of(question.snapshot)))
         rendering = render(question)
-        by_facts = await self._ask("facts", rendering.facts, "", record)
+        system = fill(self._prompt.system, {"limits": limits_wording(question.limits)})
+        by_facts = await self._ask("facts", system, rendering.facts, "", record)
         by_text = None
         if rendering.texts and not record.suspicious:
-            by_text = await self._ask("text", rendering.facts, rendering.texts, record)
+            by_text = await self._ask("text", system, rendering.facts, rendering.texts, record)
         answer, steered = weigh(by_facts, by_text)
         return self._diagnosis(question, rendering, answer, steered)
 
@@ -118,10 +115,10 @@ class LlmClassifier:
     def _failed(self, question: Question, reason: str) -> Diagnosis:
         return failed(question.context.order_ref, NAME, self._endpoint.without_key(reason))
 
-    async def _ask(self, view: str, facts: str, texts: str, record: _Record) -> Answer:
+    async def _ask(self, view: str, system: str, facts: str, texts: str, record: _Record) -> Answer:
         """One conversation: the question, the answer, and at most `repairs` corrections where it does not fit the schema."""
         user = fill(self._prompt.user, {"facts": facts, "texts": fenced(texts)})
-        messages = [{"role": "system", "content": self._system}, {"role": "user", "content": user}]
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         record.messages += [{**message, "view": view} for message in messages]
         said_before = len(record.tally.raw_answers)
 

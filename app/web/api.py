@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 
 from app import intake, outcomes, review, views
 from app.errors import InputInvalid
+from app.published import governed
 from app.tables import Case, CaseState
 from app.web import idempotency
 from app.web.at_hand import AWorld
@@ -257,7 +258,8 @@ async def report_outcome(
 
 async def _shown(world: World, case_id: str) -> CaseShown:
     async with world.database.sessions() as session:
-        return case_shown(await views.case(session, case_id), world)
+        view = await views.case(session, case_id)
+    return case_shown(view, await governed(world))
 
 
 def _changed(response: Response, case: Case) -> CaseSummary:

@@ -1,11 +1,12 @@
-"""The API beside the cases: orders, the policy in force, the action catalogue, stored signals and the dead letter."""
+"""The API beside the cases: orders, the action catalogue, stored signals and the dead letter. The policy is in `api_policy`."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app import dead_letter, views
 from app.errors import NotFound
+from app.published import in_force
 from app.web.api import takes
 from app.web.at_hand import AWorld
 from app.web.bodies import JsonBody
@@ -17,7 +18,6 @@ from app.web.shown import (
     DeadSignal,
     OrderShown,
     Page,
-    PolicyShown,
     SignalShown,
     catalogue,
     dead_signal,
@@ -36,31 +36,10 @@ async def show_order(ref: str, world: AWorld, _: ReadsCases) -> OrderShown:
     return order_shown(await views.order(world, ref, world.clock()))
 
 
-@router.get(
-    "/policy",
-    tags=["policy"],
-    summary="The policy in force",
-    response_model=PolicyShown,
-    responses={304: {"description": "It has not changed."}},
-)
-async def show_policy(
-    response: Response,
-    world: AWorld,
-    _: ReadsPolicy,
-    if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
-) -> PolicyShown | Response:
-    """Money in minor units, confidence in basis points, ages in seconds. The ETag is the policy's sha256."""
-    response.headers["ETag"] = etag = f'"{world.policy.sha256}"'
-    if if_none_match is not None and etag in if_none_match:
-        return Response(status_code=304, headers={"ETag": etag})
-    document: dict[str, Any] = world.policy.document()
-    return PolicyShown(name=world.policy.name, version=world.policy.version, sha256=world.policy.sha256, document=document)
-
-
 @router.get("/actions", tags=["policy"], summary="The action catalogue")
 async def list_actions(world: AWorld, _: ReadsPolicy) -> list[ActionDeclared]:
     """Every action there is: its risk class, how it is undone, and what it may do by itself."""
-    return catalogue(world)
+    return catalogue(await in_force(world))
 
 
 @router.get("/signals", tags=["signals"], summary="Stored signals")

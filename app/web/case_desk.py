@@ -14,6 +14,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from app import intake, outcomes, review, store, views
 from app.errors import InputInvalid, NotFound, OrdermendError
+from app.findings import has_fired, passed, told
+from app.published import governed
 from app.review import ReviewDecision, ReviewRequest
 from app.web import case_page
 from app.web.at_hand import AWorld
@@ -137,7 +139,7 @@ async def _page(
     error: Exception | None = None,
     typed: Form | None = None,
 ) -> Response:
-    problem = describe(error) if error else None
+    problem, world = describe(error) if error else None, await governed(world)
     async with world.database.sessions() as session:
         view = await views.case(session, case_id)
         entries = await views.case_trail(session, case_id, 0, TRAIL_ON_PAGE + 1)
@@ -145,7 +147,6 @@ async def _page(
     person, decision = who.principal.actor, view.decision
     table = case_page.field_table(context, world, decision)
     proposed = case_page.proposals(decision, world, person) if decision else []
-    findings = decision.ruling["findings"] if decision else []
     return pages.page(
         request,
         "case.html",
@@ -162,9 +163,9 @@ async def _page(
         choices=[(entry, case_page.may_ask(world, person, action)) for action, entry in world.policy.actions.items()],
         edit_rows=_edit_rows(proposed, typed),
         policy_changed=decision is not None and decision.policy_sha256 != world.policy.sha256,
-        fired=[item for item in findings if case_page.has_fired(item)],
-        silent=[item for item in findings if not case_page.has_fired(item)],
-        has_fired=case_page.has_fired,
+        told=told(decision.ruling) if decision else [],
+        passed=passed(decision.ruling) if decision else [],
+        has_fired=has_fired,
         reportable=case_page.REPORTABLE,
         undo_of=lambda action: views.undo_of(world, action),
         lease=span(timedelta(seconds=world.settings.claim_lease_s)),

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from app.context import OrderContext
+from app.findings import has_fired, passed, told
 from app.statements import same_value
 from app.tables import ActionState, Case, CaseState, Decision, TrailEntry
 from app.trail import chain_hash
@@ -111,6 +112,8 @@ class Proposed:
     permitted: bool
     """Whether the roles of the person who looks at it allow this class."""
     findings: tuple[Mapping[str, Any], ...]
+    passed: tuple[str, ...]
+    """Rules about it that did not fire."""
 
     @property
     def fired(self) -> list[Mapping[str, Any]]:
@@ -204,7 +207,7 @@ def proposals(decision: Decision, world: World, person: Actor) -> list[Proposed]
 def _proposed(item: Mapping[str, Any], world: World, person: Actor, case_rules: set[str]) -> Proposed:
     name = item["action"]["action"]
     entry = world.policy.actions.get(Action(name)) if name in set(Action) else None
-    own = tuple(finding for finding in item["findings"] if finding["rule"] not in case_rules)
+    own = tuple(finding for finding in told(item) if finding["rule"] not in case_rules)
     return Proposed(
         action=name,
         arguments=item["action"]["arguments"],
@@ -215,16 +218,13 @@ def _proposed(item: Mapping[str, Any], world: World, person: Actor, case_rules: 
         expected_outcome=entry.expected_outcome if entry else "",
         permitted=entry is not None and may_ask(world, person, entry.action),
         findings=own,
+        passed=tuple(rule for rule in passed(item) if rule not in case_rules),
     )
 
 
 def may_ask(world: World, person: Actor, action: Action) -> bool:
     entry = world.policy.actions.get(action)
     return entry is not None and world.policy.permissions.allows(PrincipalKind.PERSON, person.roles, action, entry.risk_class)
-
-
-def has_fired(finding: Mapping[str, Any]) -> bool:
-    return finding["outcome"] in ("fired", "fired_unknown")
 
 
 def trail_lines(entries: Sequence[TrailEntry]) -> list[TrailLine]:

@@ -21,6 +21,7 @@ TAGS = [
     {"name": "cases", "description": "The queue, the case, its trail, and what reviewers do."},
     {"name": "orders", "description": "The order as all systems see it."},
     {"name": "policy", "description": "What may happen by itself, what a person decides, what may not happen."},
+    {"name": "switches", "description": "What is switched off, and what this hour's budgets still hold."},
     {"name": "operation", "description": "For load balancers, monitoring and the curious."},
 ]
 DESCRIPTION = (

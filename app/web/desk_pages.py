@@ -1,4 +1,4 @@
-"""The pages around the case: the queue, an order, the policy in force, and the dead letter."""
+"""The pages around the case: the queue, an order, and the dead letter."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -21,8 +21,7 @@ from app.web.pages import MAX_CURSOR, cursor_after, place_of
 from app.web.problems import CURSOR_INVALID, Refusal, describe
 from app.web.rendering import ThePages
 from app.web.schemas import Asked, Needle, ReplayRequest
-from app.web.sessions import Administers, APost, ReadsCases, ReadsPolicy
-from app.world import World
+from app.web.sessions import Administers, APost, ReadsCases
 from guardrails.facts import rfc3339
 from guardrails.taxonomy import Category, Team, Verdict
 
@@ -126,14 +125,6 @@ async def order(request: Request, ref: str, world: AWorld, pages: ThePages, _: R
     view = await views.order(world, ref, world.clock())
     table = case_page.field_table(view.context, world)
     return pages.page(request, "order.html", context=view.context, cases=view.cases, table=table)
-
-
-async def policy(request: Request, world: AWorld, pages: ThePages, _: ReadsPolicy) -> Response:
-    return pages.page(request, "policy.html", policy=world.policy, currencies=_currencies(world))
-
-
-def _currencies(world: World) -> list[str]:
-    return sorted({code for table in world.policy.limits.values() for code in table})
 
 
 async def dead_letter(

@@ -6,11 +6,13 @@ import logging
 from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from app import views
+from app import budgets, views
 from app.database import CONNECTION_FAILURES, ping
 from app.errors import NotFound
+from app.governing import governing_in
 from app.views import Backlog
 from app.web.at_hand import AWorld, TheMetrics
+from app.web.metrics import Guarded
 from app.web.problems import DATABASE_UNAVAILABLE, NOT_READY, PROBLEM_TYPES, RETRY_AFTER_S, ProblemType, Refusal
 from app.web.shown import Alive, ProblemExplained, Ready
 from app.world import World
@@ -52,7 +54,7 @@ async def readyz(world: AWorld) -> Ready:
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def show_metrics(world: AWorld, metrics: TheMetrics) -> Response:
     """Counters of this process and gauges from the database; without the database the counters alone."""
-    return Response(metrics.exposition(await _backlog(world)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(metrics.exposition(await _backlog(world), await _guarded(world)), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 async def _backlog(world: World) -> Backlog | None:
@@ -61,6 +63,17 @@ async def _backlog(world: World) -> Backlog | None:
             return await views.backlog(session, world.clock())
     except Exception as error:
         log.warning("a scrape went without the database: %s", type(error).__name__)
+        return None
+
+
+async def _guarded(world: World) -> Guarded | None:
+    try:
+        async with asyncio.timeout(PATIENCE_S), world.database.sessions() as session:
+            now = world.clock()
+            rules = await governing_in(session, world, now)
+            return Guarded(rules.standing.off, await budgets.left_in(session, rules.policy, now))
+    except Exception as error:
+        log.warning("a scrape went without switches and budgets: %s", type(error).__name__)
         return None
 
 

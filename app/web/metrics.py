@@ -7,10 +7,19 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from app.budgets import Left
 from app.views import Backlog
 
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 _METHODS = frozenset(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What is switched off, and this hour's budgets."""
+
+    off: frozenset[str]
+    budgets: Sequence[Left]
 
 
 class Metrics:
@@ -36,10 +45,13 @@ class Metrics:
         known = method if method in _METHODS else "other"
         self._requests.labels(known, route, str(status)).observe(seconds)
 
-    def exposition(self, backlog: Backlog | None) -> bytes:
-        """The text format. `backlog` is None when the database does not answer: the counters are still worth having."""
+    def exposition(self, backlog: Backlog | None, guarded: Guarded | None = None) -> bytes:
+        """The text format. `backlog` and `guarded` are None when the database does not answer: the counters are still worth
+        having."""
         momentary = CollectorRegistry()
         momentary.register(_Gauges(backlog))
+        if guarded is not None:
+            momentary.register(_GuardGauges(guarded))
         return generate_latest(self._registry) + generate_latest(momentary)
 
 
@@ -70,6 +82,21 @@ class _Gauges(Collector):
         yield _gauge("ordermend_dead_letters", "Signals that wait to be fixed and replayed.", (), [_Line((), backlog.dead)])
         jobs = [_Line((count.status,), count.jobs) for count in backlog.jobs]
         yield _gauge("ordermend_queue_jobs", "Jobs in the queue by status.", ("status",), jobs)
+
+
+class _GuardGauges(Collector):
+    def __init__(self, guarded: Guarded) -> None:
+        self._guarded = guarded
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        off, budgets = self._guarded.off, self._guarded.budgets
+        yield _gauge("ordermend_switches_off", "How many kill switches are off.", (), [_Line((), len(off))])
+        each = [_Line((name,), 1) for name in sorted(off)]
+        yield _gauge("ordermend_switch_off", "1 for each kill switch that is off.", ("switch",), each)
+        spent = [_Line((line.key, line.unit), line.spent) for line in budgets]
+        yield _gauge("ordermend_budget_spent", "Actions, or minor units, of this hour.", ("budget", "unit"), spent)
+        limits = [_Line((line.key, line.unit), line.limit) for line in budgets]
+        yield _gauge("ordermend_budget_limit", "What an hour holds.", ("budget", "unit"), limits)
 
 
 def _gauge(name: str, documentation: str, labels: Sequence[str], lines: Iterable[_Line]) -> GaugeMetricFamily:

@@ -93,6 +93,12 @@ ILLEGAL_TRANSITION = ProblemType(
     "The case is not in a state that allows this",
     "Read the case again: its status says what can follow.",
 )
+POLICY_NOT_PUBLISHED = ProblemType(
+    "policy-not-published",
+    409,
+    "The policy cannot be published as things stand",
+    "The detail says why: it is in force already, or another one was published meanwhile. Read `GET /policy/history` and decide anew.",
+)
 IDEMPOTENCY_IN_PROGRESS = ProblemType(
     "idempotency-in-progress",
     409,
@@ -269,6 +275,7 @@ _PLAIN: Mapping[type[errors.OrdermendError], ProblemType] = {
     errors.NotFound: NOT_FOUND,
     errors.Denied: DENIED,
     errors.IllegalTransition: ILLEGAL_TRANSITION,
+    errors.PolicyNotPublished: POLICY_NOT_PUBLISHED,
     errors.IdempotencyConflict: IDEMPOTENCY_CONFLICT,
 }
 

@@ -29,8 +29,9 @@ class Pages:
     files: dict[str, bytes]
 
     def page(self, request: Request, template: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """`who` is the person signed in, or None; `now` is the clock's."""
+        """`who` is the person signed in, or None; `now` is the clock's; `switched_off` are the switches that are off."""
         known = {"who": getattr(request.state, "signed_in", None), "now": world_of(request).clock(), "path": request.url.path}
+        known["switched_off"] = getattr(request.state, "switched_off", ())
         body = self.environment.get_template(template).render(known | values)
         return HTMLResponse(body, status, {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})
 

@@ -1,5 +1,6 @@
 """The JSON that comes in. Strict: nothing is converted, nothing unknown is ignored, no time is without a zone."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -8,6 +9,7 @@ from app.review import ReviewDecision
 from app.signals.shapes import WEBHOOK_SOURCES, Source
 from app.tables import CaseState, SignalState
 from app.web.pages import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
+from guardrails.policy.tables import Mode
 from guardrails.taxonomy import Action, Category, Team, Verdict
 
 
@@ -126,6 +128,18 @@ class EvidenceRequest(Sent):
     note: LongText | None = Field(None, description="Free text, for instance what a document says.")
 
 
+class SwitchState(StrEnum):
+    OFF = "off"
+    ON = "on"
+
+
+class SwitchRequest(Sent):
+    state: SwitchState
+    reason: ReasonText = Field(description="Why. It goes on record.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"state": "off", "reason": "Refunds go out twice."}]})
+
+
 class OutcomeRequest(Sent):
     """What turned out true later. With `action_id` and `done`, how an action went that a person carried out."""
 
@@ -143,13 +157,54 @@ class ReplayRequest(Sent):
     payload: dict[str, Any] | None = None
 
 
+PolicyDocument = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200_000),
+    AfterValidator(not_blank),
+    Field(description="The text of a policy file, as YAML.", examples=["schema: ordermend/policy/v1\nversion: 2026-11-24.1\n..."]),
+]
+
+
+class PolicySimulation(Sent):
+    """Another policy, and which part of the past to ask it about: rulings made from `since` on and before `until`."""
+
+    policy: PolicyDocument
+    overlay: PolicyDocument | None = Field(None, description="A second file that may only tighten the first.")
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    cases: int = Field(20, ge=0, le=500, description="How many of the cases ruled otherwise to show in full.")
+
+
+class PolicyPublication(Sent):
+    """`shadow` puts it on trial: what it would rule is recorded, and nothing follows from it."""
+
+    policy: PolicyDocument
+    overlay: PolicyDocument | None = None
+    mode: Mode = Mode.ENFORCE
+    why: ReasonText = Field(description="Why. It goes on record.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"policy": "schema: ordermend/policy/v1\n...", "why": "Refunds above 300 USD need a person."}]
+        }
+    )
+
+
+class ShadowEnd(Sent):
+    why: ReasonText = Field(description="Why. It goes on record.")
+
+
 BODIES: tuple[type[BaseModel], ...] = (
     TriageRequest,
     AssignRequest,
     ReviewBody,
     EvidenceRequest,
+    SwitchRequest,
     OutcomeRequest,
     ReplayRequest,
+    PolicySimulation,
+    PolicyPublication,
+    ShadowEnd,
 )
 
 

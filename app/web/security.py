@@ -8,6 +8,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from app import keys
 from app.errors import Denied, Unauthenticated
 from app.keys import Principal, Scope
+from app.publishing import may_publish
+from app.simulate import may_simulate
+from app.switches import require_in_charge
 from app.web.at_hand import AWorld
 from app.web.problems import PERSON_REQUIRED, Refusal
 from guardrails.taxonomy import PrincipalKind
@@ -45,8 +48,20 @@ async def person(who: Annotated[Principal, Depends(principal)]) -> Principal:
     if who.actor.kind is not PrincipalKind.PERSON:
         raise Refusal(
             PERSON_REQUIRED,
-            f"The key {who.key_id} belongs to a {who.actor.kind}. Only a person can claim or review; no scope changes that.",
+            f"The key {who.key_id} belongs to a {who.actor.kind}. Only a person can do this; no scope changes that.",
         )
+    return who
+
+
+async def publisher(who: Annotated[Principal, Depends(person)]) -> Principal:
+    """As `person`, and one who may publish policies."""
+    may_publish(who.actor)
+    return who
+
+
+async def simulator(who: Annotated[Principal, Depends(person)]) -> Principal:
+    """As `person`, and one who may see what another policy would have ruled."""
+    may_simulate(who.actor)
     return who
 
 
@@ -58,4 +73,15 @@ Reviewer = Annotated[Principal, Security(person, scopes=[Scope.CASES_REVIEW.valu
 BringsEvidence = Annotated[Principal, Security(principal, scopes=[Scope.EVIDENCE_WRITE.value])]
 ReportsOutcomes = Annotated[Principal, Security(principal, scopes=[Scope.OUTCOMES_WRITE.value])]
 ReadsPolicy = Annotated[Principal, Security(principal, scopes=[Scope.POLICY_READ.value])]
+
+
+async def in_charge(who: Annotated[Principal, Depends(person)]) -> Principal:
+    """As `person`, and one whose role is in charge of the switches."""
+    require_in_charge(who.actor)
+    return who
+
+
+TurnsSwitches = Annotated[Principal, Security(in_charge, scopes=[Scope.CASES_REVIEW.value])]
+PublishesPolicy = Annotated[Principal, Security(publisher, scopes=[Scope.POLICY_WRITE.value])]
+SimulatesPolicy = Annotated[Principal, Security(simulator, scopes=[Scope.POLICY_READ.value])]
 Administrator = Annotated[Principal, Security(principal, scopes=[Scope.ADMIN.value])]

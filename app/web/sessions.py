@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app import keys
 from app.errors import Denied, InputInvalid, Unauthenticated
 from app.keys import Principal, Scope
+from app.switches import turned_off
 from app.tables import ConsoleSession
 from app.web.at_hand import AWorld, world_of
 from app.web.bodies import read_limited
@@ -102,6 +103,7 @@ async def signed_in(request: Request, wanted: SecurityScopes, world: AWorld) -> 
     """The person at the browser. Raises Unauthenticated without a session and Denied without the scope."""
     async with world.database.sessions() as session:
         who = await session_of(session, request.cookies.get(SESSION_COOKIE, ""), world.clock())
+        request.state.switched_off = await turned_off(session)
     for scope in wanted.scopes:
         if not who.may(scope):
             raise Denied(f"Your key {who.principal.key_id} lacks the scope {scope}. Ask an administrator for a key that has it.")

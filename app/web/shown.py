@@ -7,10 +7,12 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from app.findings import passed, told
 from app.tables import ActionRow, Case, Decision, Signal, TrailEntry
 from app.views import CaseView, OrderView, undo_of
 from app.world import World
 from guardrails.facts import rfc3339
+from guardrails.policy.load import Policy
 
 Moment = Annotated[datetime, PlainSerializer(rfc3339, return_type=str), Field(json_schema_extra={"format": "date-time"})]
 Item = TypeVar("Item")
@@ -82,6 +84,8 @@ class ProposedShown(Shown):
     digest: str | None
     verdict: str
     findings: list[dict[str, Any]]
+    passed: list[str]
+    """Rules about the action that were looked at and did not fire."""
     risk_class: str | None
     reversible: bool
     undo: str
@@ -222,15 +226,6 @@ class ActionDeclared(Shown):
     protective: bool
 
 
-class PolicyShown(Shown):
-    """The whole policy as data. `sha256` is over `document`."""
-
-    name: str
-    version: str
-    sha256: str
-    document: dict[str, Any]
-
-
 class ProblemExplained(Shown):
     """One kind of refusal, and what to do about it."""
 
@@ -315,7 +310,7 @@ def dead_signal(row: Signal) -> DeadSignal:
     return DeadSignal.model_validate(_row(row, SignalShown) | {"body": row.body.decode("utf-8", "replace")})
 
 
-def catalogue(world: World) -> list[ActionDeclared]:
+def catalogue(policy: Policy) -> list[ActionDeclared]:
     return [
         ActionDeclared(
             name=action.value,
@@ -327,7 +322,7 @@ def catalogue(world: World) -> list[ActionDeclared]:
             default=item.default.value,
             protective=item.protective,
         )
-        for action, item in world.policy.actions.items()
+        for action, item in policy.actions.items()
     ]
 
 
@@ -351,7 +346,8 @@ def _proposed(item: Mapping[str, Any], world: World) -> dict[str, Any]:
         "arguments": item["action"]["arguments"],
         "digest": item.get("digest"),
         "verdict": item["verdict"],
-        "findings": item["findings"],
+        "findings": told(item),
+        "passed": passed(item),
         **undo_of(world, name),
     }
 

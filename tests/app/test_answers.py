@@ -68,8 +68,8 @@ async def sighting_of(world: World) -> tuple[Case, Sighting]:
 async def test_a_question_is_asked_once_and_its_answer_comes_back_whole(paid: World, costly: Costly) -> None:
     case, sighting = await sighting_of(paid)
     costly.told.asked.clear()
-    first = await answers.ask(paid, case, sighting)
-    second = await answers.ask(paid, case, sighting)
+    first = await answers.ask(paid, case, sighting, paid.policy.limits)
+    second = await answers.ask(paid, case, sighting, paid.policy.limits)
     assert first == second
     assert (second.call, len(costly.told.asked)) == (CALL, 0)  # the first judgement had asked it already
 
@@ -79,7 +79,7 @@ async def test_the_mere_passing_of_time_is_no_new_question(paid: World, costly: 
     clock.forward(minutes=10)
     later = look(await store.gather(paid, case.order_id, clock.now), paid.detectors)
     costly.told.asked.clear()
-    await answers.ask(paid, case, later)
+    await answers.ask(paid, case, later, paid.policy.limits)
     assert costly.told.asked == []
 
 
@@ -96,7 +96,7 @@ async def test_after_a_change_of_prompt_or_model_everything_is_asked_anew(paid: 
     case, sighting = await sighting_of(paid)
     costly.told.asked.clear()
     costly.told.prompt = "prompt 2"
-    await answers.ask(paid, case, sighting)
+    await answers.ask(paid, case, sighting, paid.policy.limits)
     assert len(costly.told.asked) == 1
 
 
@@ -105,7 +105,7 @@ async def test_a_failure_is_not_remembered(paid: World, costly: Costly) -> None:
     case, sighting = await sighting_of(paid)
     costly.told.asked.clear()
     for _ in range(2):
-        assert (await answers.ask(paid, case, sighting)).failure == "the endpoint is away"
+        assert (await answers.ask(paid, case, sighting, paid.policy.limits)).failure == "the endpoint is away"
     assert len(costly.told.asked) == 2
     async with paid.database.sessions() as session:
         (row,) = (await session.execute(select(ModelAnswer))).scalars()
@@ -120,14 +120,16 @@ async def test_the_rules_cost_nothing_and_leave_no_ledger(world: World) -> None:
 
 async def test_other_orders_that_are_shown_belong_to_the_question(world: World) -> None:
     _, sighting = await sighting_of(world)
-    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, world.policy.limits)
     twin = replace(sighting.context, related=(RelatedOrder("#1000", START, ("lines",)),))
-    other = Question(twin, twin.snapshot(), sighting.facts, sighting.detections)
+    other = Question(twin, twin.snapshot(), sighting.facts, sighting.detections, world.policy.limits)
     assert question_key("llm", question) != question_key("llm", other)
     assert question_key("llm", question) != question_key("local", question)
 
 
 async def test_a_stored_answer_is_read_back_as_it_was(world: World, costly: Costly) -> None:
     _, sighting = await sighting_of(world)
-    diagnosis = await costly.classify(Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections))
+    diagnosis = await costly.classify(
+        Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, world.policy.limits)
+    )
     assert revive(plain_diagnosis(diagnosis)) == diagnosis

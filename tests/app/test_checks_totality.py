@@ -51,6 +51,6 @@ _SIGNALS = st.builds(
 async def test_no_value_makes_an_order_unreadable(signals: list[SignalSummary]) -> None:
     sighting = look(picture(*signals, now=100), DETECTORS)
     assert sighting.facts.digest()
-    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections)
+    question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, {})
     diagnosis = await RulesClassifier(OWNERS).classify(question)
     assert [item.struck for item in ground(diagnosis.evidence, sighting.snapshot) if item.struck] == []

@@ -88,10 +88,42 @@ def test_every_mistake_of_a_policy_is_told_with_file_line_and_column(terminal: T
     said = terminal.type("policy", "check", str(file))
     assert said.code == 1
     assert f"{file}:{at}:" in said.out
-    assert all(line.startswith(f"{file}:") for line in said.out.splitlines())
     told = terminal.type("policy", "check", str(file), "--json").json()
     assert told["valid"] is False
-    assert len(told["errors"]) == len(said.out.splitlines())
+    places = [line for line in said.out.splitlines() if line.startswith(f"{file}:")]
+    assert len(told["errors"]) == len(places)
+    misspelt = next(error for error in told["errors"] if error["hint"] == "version")
+    assert misspelt["excerpt"].startswith("vresion:")
+    assert f"    {misspelt['excerpt']}\n    ^" in said.out
+
+
+def test_what_a_changed_policy_tightens_and_loosens_is_told(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        POLICY.read_text().replace("EUR: 450.00", "EUR: 400.00", 1).replace("min_confidence: 0.70", "min_confidence: 0.65", 1)
+    )
+    told = terminal.type("policy", "diff", str(POLICY), str(file), "--json").json()
+    assert told["changes"] == [
+        {"path": "limits.high_value.EUR", "was": "450.00 EUR", "now": "400.00 EUR", "effect": "tightens"},
+        {"path": "actions.snooze_case.min_confidence", "was": "0.70", "now": "0.65", "effect": "loosens"},
+    ]
+    assert "loosens" in terminal.type("policy", "diff", str(POLICY), str(file)).out
+    assert "say the same" in terminal.type("policy", "diff", str(POLICY), str(POLICY)).out
+    file.write_bytes(b"\xff")
+    assert terminal.type("policy", "diff", str(POLICY), str(file)).code == 1
+
+
+def test_an_overlay_is_checked_with_the_policy_that_it_tightens(terminal: Terminal, tmp_path: Path) -> None:
+    overlay = tmp_path / "shop.yaml"
+    version = next(line.split()[1] for line in POLICY.read_text().splitlines() if line.startswith("version:"))
+    head = f"schema: ordermend/policy-overlay/v1\nversion: shop.1\ntightens: {version}\n"
+    overlay.write_text(f"{head}limits: {{high_value: {{USD: 100.00}}}}\n")
+    checked = terminal.type("policy", "check", str(POLICY), "--overlay", str(overlay), "--json").json()
+    assert checked["version"] == f"{version}+shop.1"
+    overlay.write_text(f"{head}limits: {{high_value: {{USD: 900.00}}}}\n")
+    refused = terminal.type("policy", "check", str(POLICY), "--overlay", str(overlay))
+    assert refused.code == 1
+    assert f"{overlay}:4:28: the base has 500.00 USD; an overlay may only lower it" in refused.out
 
 
 def test_a_file_that_is_not_there_exits_3(terminal: Terminal) -> None:

@@ -13,6 +13,7 @@ from app.answers import revive
 from app.cases import settle_cases
 from app.classify import Diagnosis, ModelCall, Question
 from app.decisions import Warrant, action_key
+from app.governing import governing
 from app.judge import judge, look
 from app.models.rules import RulesClassifier
 from app.review import ReviewDecision, ReviewRequest
@@ -22,6 +23,7 @@ from app.world import World
 from guardrails import gate
 from guardrails.facts import sha256_of
 from guardrails.proposal import ProposedAction
+from guardrails.standing import NOTHING_SPENT
 from guardrails.taxonomy import Action, Team
 from tests.builders import (
     actions,
@@ -101,12 +103,12 @@ async def test_an_older_judgement_does_not_replace_a_newer_one(calm: World, cloc
     old = look(await store.gather(calm, order_id, calm.clock()), calm.detectors)
     (case_id,) = await settle_cases(calm, order_id, old, news)
     from_before = await the_case(calm)
-    slow = await judge(old, calm.classifier, calm.policy)
+    slow = await judge(old, calm.classifier, calm.policy, NOTHING_SPENT)
     clock.forward(minutes=1)
     await event_arrives(calm, "wms.pick.short", {"sku": "MUG-1", "requested": 2, "available": 0})
     await work(calm)
     newest = (await the_case(calm)).decision_id
-    recorded = await decisions.record(calm, from_before, old, slow.diagnosis, slow.ruling)
+    recorded = await decisions.record(calm, from_before, old, slow.diagnosis, slow.ruling, await governing(calm))
     assert (recorded.decision_id, recorded.allowed) == (None, ())
     assert ((await the_case(calm)).id, (await the_case(calm)).decision_id) == (case_id, newest)
 

@@ -4,6 +4,7 @@ from app.context import OrderContext
 from app.judge import Judgement, about, judge, look
 from app.models.rules import RulesClassifier
 from guardrails.policy.load import load_policy
+from guardrails.standing import NOTHING_SPENT
 from guardrails.taxonomy import Action, Category, Reason, Verdict
 from tests.app.pictures import CONFIG, DETECTORS, OWNERS, eur, picture, placed, read, said, when
 
@@ -11,7 +12,7 @@ POLICY = load_policy((CONFIG / "policy.yaml").read_text(), "policy.yaml")
 
 
 async def ruled(context: OrderContext) -> Judgement:
-    return await judge(look(context, DETECTORS), RulesClassifier(OWNERS), POLICY)
+    return await judge(look(context, DETECTORS), RulesClassifier(OWNERS), POLICY, NOTHING_SPENT)
 
 
 async def test_what_detectors_saw_is_a_fact() -> None:

@@ -23,7 +23,6 @@ from app.prompts import load_prompts
 from app.rendering import FENCE
 from guardrails.facts import canonical_json, to_plain
 from guardrails.grounding import ground
-from guardrails.money import Money
 from guardrails.proposal import ProposedAction
 from guardrails.taxonomy import Action, Category, Team
 from tests.app.questions import DECLINED, question, said
@@ -31,7 +30,6 @@ from tests.app.questions import DECLINED, question, said
 ROOT = Path(__file__).parents[2]
 URL = "http://llm.test/v1/chat/completions"
 KEY = "sk-very-secret-0123"
-LIMITS = {"high_value": {"USD": Money(50000, "USD")}}
 
 
 @dataclass
@@ -69,7 +67,7 @@ async def llm(waits: Waits) -> AsyncIterator[LlmClassifier]:
 
 def classifier_with(waits: Waits, request: Request | None = None, breaker: BreakerRule | None = None) -> LlmClassifier:
     settings = LlmSettings("http://llm.test/v1", KEY, "test-model", request or Request(), breaker or BreakerRule(failures=100))
-    return LlmClassifier(settings, load_prompts(ROOT / "prompts"), LIMITS, asked=named, clock=waits.clock, sleep=waits.sleep)
+    return LlmClassifier(settings, load_prompts(ROOT / "prompts"), asked=named, clock=waits.clock, sleep=waits.sleep)
 
 
 def named(action: Action, owner: Team, sentence: str) -> ProposedAction:
@@ -519,7 +517,8 @@ async def test_the_key_is_in_no_record(llm: LlmClassifier, endpoint: respx.Route
 async def test_what_breaks_inside_becomes_a_failure_too(llm: LlmClassifier) -> None:
     sound = question(DECLINED)
 
-    diagnosis = await llm.classify(Question(sound.context, {"fields": {"order.note": None}}, sound.facts, sound.detections))
+    broken = {"fields": {"order.note": None}}
+    diagnosis = await llm.classify(Question(sound.context, broken, sound.facts, sound.detections, sound.limits))
 
     assert diagnosis.failure is not None
     assert diagnosis.call is None

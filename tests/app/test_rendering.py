@@ -166,7 +166,7 @@ def test_every_fact_shown_of_every_development_case_can_be_cited_and_nobody_is_n
     sightings = [result.judgement.sighting for result in results if result.judgement is not None]
     cited = struck = 0
     for sighting in sightings:
-        rendering = render(Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections))
+        rendering = render(Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, {}))
         lines = [re.match(r"(.+?)=(.*?) \(", line) for line in rendering.facts.splitlines()]
         shown = [Evidence(rendering.pointers[m[1]], m[2]) for m in lines if m and m[1] in rendering.pointers]
         cited += len(shown)

@@ -10,12 +10,14 @@ from app import act, decisions, intake, outcomes, reader, review, store
 from app.clients.port import Done, Failed, UnknownOutcome
 from app.database import write
 from app.errors import CaseHeld, Denied, GuardrailRefused, IllegalTransition, InputInvalid, StaleVersion
+from app.governing import governing
 from app.judge import judge, look
 from app.review import ReviewDecision, ReviewRequest
 from app.tables import ActionState, Approval, Case, CaseState
 from app.trail import Event
 from app.world import World
 from guardrails.proposal import Actor, ProposedAction
+from guardrails.standing import NOTHING_SPENT
 from guardrails.taxonomy import Action, Category, PrincipalKind, Team
 from tests.builders import actions, event_arrives, order_arrives, payment, person, stripe_says, the_case, trail_of
 from tests.conftest import Clock
@@ -394,8 +396,8 @@ async def test_a_question_asked_while_a_judgement_is_under_way_stands(desk: Worl
     from_before = await the_case(desk)
     await decide(desk, KIM, ASK)
     sighting = look(await store.gather(desk, case.order_id, desk.clock()), desk.detectors)
-    judgement = await judge(sighting, desk.classifier, desk.policy)
-    recorded = await decisions.record(desk, from_before, sighting, judgement.diagnosis, judgement.ruling)
+    judgement = await judge(sighting, desk.classifier, desk.policy, NOTHING_SPENT)
+    recorded = await decisions.record(desk, from_before, sighting, judgement.diagnosis, judgement.ruling, await governing(desk))
     assert (recorded.decision_id, (await the_case(desk)).state) == (None, CaseState.BLOCKED)
 
 

@@ -13,7 +13,7 @@ from tests.app.pictures import DETECTORS, OWNERS, eur, picture, placed, said
 
 async def diagnose(context: OrderContext) -> Diagnosis:
     sighting = look(context, DETECTORS)
-    return await RulesClassifier(OWNERS).classify(Question(context, sighting.snapshot, sighting.facts, sighting.detections))
+    return await RulesClassifier(OWNERS).classify(Question(context, sighting.snapshot, sighting.facts, sighting.detections, {}))
 
 
 def declined(hours: float = 0.5) -> SignalSummary:

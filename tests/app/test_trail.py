@@ -16,7 +16,8 @@ Tamper = Callable[[AsyncSession], Awaitable[object]]
 
 
 async def _write_five(world: World) -> None:
-    for number in range(5):
+    """The publication of the policy, which the start wrote, and four more."""
+    for number in range(1, 5):
         async with write(world.database.sessions) as session:
             body = {"n": number, "text": "naïve \x00 \ud800 text", "exact": 1e22}
             await trail.append(session, world.clock(), [Entry(Event.CASE_OPENED, "test", body, case_id="case_1")])
@@ -33,8 +34,9 @@ async def test_an_untouched_trail_verifies(world: World) -> None:
     assert (found.entries, found.valid, found.why) == (5, True, None)
 
 
-async def test_an_empty_trail_verifies(world: World) -> None:
-    assert (await _verify(world)).valid
+async def test_the_trail_of_a_first_start_verifies(world: World) -> None:
+    found = await _verify(world)
+    assert (found.entries, found.valid) == (1, True)
 
 
 @pytest.mark.parametrize(

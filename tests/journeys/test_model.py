@@ -11,13 +11,17 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from app import pipeline, trail
+from app.publishing import publish
 from app.serving import listening
 from app.settings import LlmEndpoint, Settings
 from app.signals.shapes import Source
 from app.tables import Case, Decision, ModelAnswer
 from app.wiring import open_world
 from app.world import World
+from guardrails.policy.tables import Mode
 from guardrails.taxonomy import Reason
+from tests.app.changed_policies import high_value
+from tests.builders import person
 from tests.conftest import Clock
 from tests.steps import deliver, work
 
@@ -171,3 +175,16 @@ async def test_an_endpoint_that_refuses_the_key_sends_the_case_to_a_person(world
     assert Reason.CLASSIFIER_UNAVAILABLE in case.mandatory
     assert decision.diagnosis["failure"]
     assert len(model.asked) == 1
+
+
+async def test_the_prompt_shows_the_numbers_of_the_policy_that_rules(world: World, model: Model, clock: Clock) -> None:
+    await publish(world, person("lee", "lead"), high_value("41.17"), Mode.ENFORCE, "fewer surprises")
+    clock.forward(minutes=1)
+    await deliver(world, Source.STRIPE, DECLINED)
+    await work(world)
+    _, decision = await _judged(world)
+    assert decision.policy_version == "lowered"
+    for asked in model.asked:
+        assert "41.17 USD" in asked["messages"][0]["content"]
+        assert "500.00 USD" not in asked["messages"][0]["content"]
+    assert model.asked

@@ -19,9 +19,9 @@ from tests.app.web.browsing import HOSTILE, Forms, bearer, form_to, posts, revie
 from tests.conftest import Clock, MakeKey
 
 TEMPLATES = Path(desk_pages.__file__).parent / "templates"
-READ = ("/", "/cases/case_x", "/cases/case_x/trail", "/orders/9001", "/policy", "/dead-letter", "/dead-letter/sig_x")
+READ = ("/", "/cases/case_x", "/cases/case_x/trail", "/orders/9001", "/policy", "/switches", "/dead-letter", "/dead-letter/sig_x")
 VERBS = ("claim", "release", "assign", "review", "evidence", "outcome")
-WRITE = (*(f"/cases/case_x/{verb}" for verb in VERBS), "/dead-letter/sig_x/replay", "/sign-out")
+WRITE = (*(f"/cases/case_x/{verb}" for verb in VERBS), "/dead-letter/sig_x/replay", "/switches", "/sign-out")
 
 
 # --- doors ---
@@ -126,7 +126,7 @@ async def test_signing_out_ends_the_session_for_good(client: httpx.AsyncClient, 
 async def test_a_key_opens_only_the_pages_of_its_scopes(client: httpx.AsyncClient, make_key: MakeKey) -> None:
     await reviewer(client, make_key, "cases:read")
     assert (await client.get("/")).status_code == 200
-    for path in ("/policy", "/dead-letter"):
+    for path in ("/policy", "/switches", "/dead-letter"):
         answer = await client.get(path)
         assert (answer.status_code, "lacks the scope" in answer.text) == (403, True)
 
@@ -146,6 +146,7 @@ async def test_no_page_holds_what_the_content_policy_refuses(
         f"/cases/{case_id}/trail",
         "/orders/9001",
         "/policy",
+        "/switches",
         "/dead-letter",
         f"/dead-letter/{dead}",
     ):

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.keys import Scope
-from app.web import api, api_reading, health, webhooks
+from app.web import api, api_policy, api_reading, api_switches, health, webhooks
 from app.web.describing import describe
 from guardrails.taxonomy import PrincipalKind
 from tests.conftest import MakeKey
@@ -23,7 +23,11 @@ OPEN = {
     ("GET", "/problems/{slug}"),
     ("POST", "/api/v1/signals/{source}"),
 }
-PEOPLE_ONLY = {f"/api/v1/cases/{{case_id}}/{verb}" for verb in ("claim", "release", "review")}
+PEOPLE_ONLY = (
+    {f"/api/v1/cases/{{case_id}}/{verb}" for verb in ("claim", "release", "review")}
+    | {"/api/v1/switches/{name}"}
+    | {f"/api/v1/policy/{verb}" for verb in ("simulate", "publish", "shadow-end")}
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Door:
 def doors() -> tuple[Door, ...]:
     """Every operation of the document. The routers are the app's own; a test below holds that against the app."""
     app = FastAPI()
-    for router in (api.router, api_reading.router, webhooks.router, health.router):
+    for router in (api.router, api_policy.router, api_reading.router, api_switches.router, webhooks.router, health.router):
         app.include_router(router)
     return tuple(doors_of(describe(app)))
 
@@ -75,7 +79,7 @@ def test_every_keyed_operation_names_exactly_one_known_scope() -> None:
         assert door.scopes[0] in set(Scope), door
 
 
-def test_claim_release_and_review_are_for_people() -> None:
+def test_what_decides_and_what_stops_is_for_people() -> None:
     assert {door.path for door in doors() if door.people_only} == PEOPLE_ONLY
 
 
