@@ -1,4 +1,4 @@
-# make demo | test | check | evals | run. Needs Python 3.11 or newer, git and make; everything else is installed into .venv.
+# make demo | test | check | evals | bench | run. Needs Python 3.11 or newer, git and make; everything else is installed into .venv.
 SHELL := /bin/sh
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -10,13 +10,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DATASET := evals/datasets/dev.jsonl
 
-.PHONY: help install demo test check evals run clean
+.PHONY: help install demo test check evals bench run clean
 
 help:
 	@echo "make demo    play real-shaped webhooks through Ordermend, then serve until Ctrl-C"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, schema"
 	@echo "make evals   judge the labelled cases and print the figures"
+	@echo "make bench   measure against yardsticks, into evals/bench/results.json"
 	@echo "make run     serve the API with a worker, on what is configured"
 	@echo "make clean   remove the environment and all caches"
 
@@ -30,6 +31,9 @@ run: $(VENV)/.runtime
 
 evals: $(VENV)/.runtime
 	@$(BIN)/ordermend eval run --dataset $(DATASET) --classifier rules
+
+bench: $(VENV)/.dev
+	@$(BIN)/python -m evals.bench
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2

@@ -27,7 +27,7 @@ class Configured:
     async def classify(self, question: Question) -> Diagnosis:
         async with self._opening:
             if self._opened is None:
-                choice = chosen_classifier(self._settings, self._files.policy, self._files.owners)
+                choice = chosen_classifier(self._settings, self._files.owners)
                 self._opened = await self._stack.enter_async_context(choice)
         return await self._opened.classify(question)
 

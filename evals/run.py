@@ -13,6 +13,7 @@ from app.signals.shapes import SignalRefused
 from evals.dataset import LabelledCase, Unlabelled
 from evals.order_book import file_case
 from guardrails.policy.tables import Policy
+from guardrails.standing import NOTHING_SPENT
 from guardrails.taxonomy import Category
 
 _NO_RANK = 10_000
@@ -63,7 +64,7 @@ async def judge_case(case: Unlabelled, bench: Bench) -> Judgement | None:
     sightings = [look(context, bench.detectors) for context in contexts]
     if not sightings:
         return None
-    return await judge(min(sightings, key=_specificity), bench.classifier, bench.policy)
+    return await judge(min(sightings, key=_specificity), bench.classifier, bench.policy, NOTHING_SPENT)
 
 
 def _specificity(sighting: Sighting) -> tuple[int, float]:
