@@ -22,6 +22,7 @@ from app.switches import hold_still
 from app.tables import CLOSED, ActionRow, ActionState, Case, CaseState, Decision, Order
 from app.trail import Entry, Event, append
 from app.world import World
+from guardrails.grounding import speaking_in
 from guardrails.standing import EVERYTHING, hour_of
 from guardrails.taxonomy import Action, Reason
 
@@ -168,6 +169,8 @@ def _forbids(case: Case, decision: Decision, row: ActionRow, rules: Governing) -
         return Refusal(f"{'Every action' if stopped_by == EVERYTHING else row.action} is switched off.")
     if not row.approved_by and (name := _distrusted(decision, rules)) is not None:
         return Refusal(f"{name} is switched off, and facts of this order come from there.")
+    if Action(row.action) not in rules.policy.actions:
+        return Refusal(f"The policy in force does not know {row.action}.")
     if case.state in CLOSED:
         return Refusal(f"The case is {case.state}.")
     if case.decision_id != row.decision_id:
@@ -182,8 +185,8 @@ def _forbids(case: Case, decision: Decision, row: ActionRow, rules: Governing) -
 
 def _distrusted(decision: Decision, rules: Governing) -> str | None:
     """A source of the decision's facts that is switched off."""
-    sources = sorted({str(fact["source"]) for fact in decision.facts.values()})
-    return next((source for source in sources if rules.standing.distrusts(source)), None)
+    sources = {str(fact["source"]) for fact in decision.facts.values()} | speaking_in(decision.snapshot)
+    return next((source for source in sorted(sources) if rules.standing.distrusts(source)), None)
 
 
 async def _over_budget(session: AsyncSession, row: ActionRow, rules: Governing, now: datetime) -> Refusal | None:

@@ -23,6 +23,7 @@ from app.tables import CLOSED, UNSETTLED, ActionRow, ActionState, Case, CaseStat
 from app.trail import Entry, Event, append
 from app.world import World
 from guardrails.facts import Facts, sha256_of, to_plain
+from guardrails.grounding import speaking_in
 from guardrails.policy.tables import Policy
 from guardrails.proposal import AGENT, ProposedAction
 from guardrails.record import plain_ruling
@@ -73,7 +74,8 @@ async def _has_refused(session: AsyncSession, decision_id: str) -> bool:
 def _under_the_same_switches(decision: Decision, sighting: Sighting, standing: Standing) -> bool:
     """Of those that concern its actions and the sources of its facts."""
     asked = {f"action:{item['action']['action']}" for item in decision.ruling["actions"]}
-    read = {f"source:{fact.source}" for fact in sighting.facts.by_name.values()}
+    sources = {fact.source for fact in sighting.facts.by_name.values()} | speaking_in(sighting.snapshot)
+    read = {f"source:{source}" for source in sources}
     then = frozenset((decision.standing or {}).get("off", ()))
     return (then ^ standing.off).isdisjoint(asked | read | {EVERYTHING})
 
@@ -95,7 +97,7 @@ async def record(
         if await _overtaken(session, row, case, sighting):
             return Recorded(None, ())
         decision = _decision(row, sighting, diagnosis, ruling, now)
-        decision.standing, decision.shadow = plain_standing(rules, ruling), shadow
+        decision.standing, decision.shadow = plain_standing(rules, ruling, sighting.snapshot), shadow
         session.add(decision)
         await session.flush()
         _move(row, world, decision, diagnosis, ruling, now)
@@ -237,16 +239,17 @@ def trail_body(decision: Decision) -> dict[str, Any]:
     }
 
 
-def plain_standing(rules: Governing, ruling: Ruling) -> dict[str, Any]:
-    """What was switched off, and what the hour had spent of the budgets of the ruling's actions; `spent` is null where it could
-    not be seen."""
-    off, spent = sorted(rules.standing.off), rules.standing.spent
+def plain_standing(rules: Governing, ruling: Ruling, snapshot: dict[str, Any]) -> dict[str, Any]:
+    """What was switched off, which systems spoke, and what the hour had spent of the budgets of the ruling's actions; `spent` is
+    null where it could not be seen."""
+    seen_then = {"off": sorted(rules.standing.off), "speaking": sorted(speaking_in(snapshot))}
+    spent = rules.standing.spent
     if spent is None:
-        return {"off": off, "spent": None}
+        return {**seen_then, "spent": None}
     known = [rules.policy.actions.get(item.action.action) for item in ruling.actions]
     keys = {budget.key for entry in known if entry is not None for budget in rules.policy.budgets_of(entry)}
     seen = {key: spent.get(key, Spent()) for key in sorted(keys)}
-    return {"off": off, "spent": {key: {"count": item.count, "money": dict(item.money)} for key, item in seen.items()}}
+    return {**seen_then, "spent": {key: {"count": item.count, "money": dict(item.money)} for key, item in seen.items()}}
 
 
 def _decision(case: Case, sighting: Sighting, diagnosis: Diagnosis, ruling: Ruling, now: datetime) -> Decision:

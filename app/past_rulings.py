@@ -88,6 +88,7 @@ def ruling_of(row: Row[Any]) -> RecordedRuling:
         actions=tuple(_action(asked, said) for asked, said in zip(row.asked, row.ruled, strict=True)),
         verdict=Verdict(row.verdict),
         standing=standing_of(row.standing),
+        speaking=frozenset((row.standing or {}).get("speaking", ())),
     )
 
 

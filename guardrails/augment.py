@@ -29,7 +29,7 @@ def with_case(facts: Facts, proposal: Proposal, grounded: int) -> Facts:
         if kind is not None and type(fact.value) is kind.plain and (not kind.values or fact.value in kind.values):
             continue
         if _may_be_given(name):
-            given[name] = _checked(fact)
+            given[name] = _checked(name, fact)
         else:
             del given[name]
     said: dict[str, FactValue | Unknown] = {
@@ -114,8 +114,9 @@ def _computed(name: str, value: FactValue | Unknown) -> Fact:
     return Fact(name, value, COMPUTED, None)
 
 
-def _checked(fact: Fact) -> Fact:
-    declared = CATALOGUE.get(fact.name)
+def _checked(name: str, fact: Fact) -> Fact:
+    """Held against the field that conditions read it as, whatever the fact calls itself."""
+    declared = CATALOGUE.get(name)
     if declared is None or _fits(fact.value, declared):
         return fact
     return replace(fact, value=UNKNOWN)

@@ -38,10 +38,17 @@ def lacking_in(budget: Budget, claims: Sequence[Claim], spent: Mapping[str, Spen
     if spent is None:
         return Outcome.FIRED_UNKNOWN, f"we could not see what is left of the {budget.key} budget of this hour"
     before = spent.get(budget.key, _NOTHING)
+    if not _can_be_right(before):
+        return Outcome.FIRED_UNKNOWN, f"what is recorded of the {budget.key} budget of this hour cannot be right"
     count = before.count + len(claims)
     if count > budget.count:
         return Outcome.FIRED, f"{before.count} of the {budget.count} actions that {budget.key} may have in an hour have run"
     return _lacking_money(budget, claims, before) if budget.spend else None
+
+
+def _can_be_right(before: Spent) -> bool:
+    """Nothing gives back what an hour has spent."""
+    return all(type(spent) is int and spent >= 0 for spent in (before.count, *before.money.values()))
 
 
 def _lacking_money(budget: Budget, claims: Sequence[Claim], before: Spent) -> tuple[Outcome, str] | None:

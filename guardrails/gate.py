@@ -5,7 +5,7 @@ from typing import Any
 
 from guardrails.augment import with_case
 from guardrails.facts import Facts
-from guardrails.grounding import ground, justifying
+from guardrails.grounding import ground, justifying, speaking_in
 from guardrails.permitting import weigh_action
 from guardrails.policy.tables import ActionPolicy, Policy
 from guardrails.proposal import Actor, Proposal, ProposedAction
@@ -53,7 +53,8 @@ def _rule(
     grounded = justifying(evidence)
     seen = with_case(facts, proposal, grounded)
     disputed = tuple(sorted(name for name, fact in seen.by_name.items() if fact.conflict))
-    matter = Matter(seen, proposal, policy, ready(policy), actor, approvals, standing, grounded, disputed)
+    speaking = speaking_in(snapshot) if standing.off else frozenset[str]()
+    matter = Matter(seen, proposal, policy, ready(policy), actor, approvals, standing, grounded, disputed, speaking)
     about_case = weigh_case(matter)
     own = [weigh_action(matter, asked) for asked in proposal.actions]
     actions = tuple(

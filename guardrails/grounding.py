@@ -32,7 +32,25 @@ def ground(evidence: Sequence[Evidence], snapshot: Mapping[str, Any]) -> tuple[G
 
 def justifying(evidence: Sequence[GroundedEvidence]) -> int:
     """How many different facts hold and are not free text: only these justify an action."""
-    return len({item.evidence.pointer for item in evidence if item.struck is None and not item.untrusted})
+    return len({_fact_of(_tokens(item.evidence.pointer)) for item in evidence if item.struck is None and not item.untrusted})
+
+
+def speaking_in(snapshot: Any) -> frozenset[str]:
+    """Every system that says something in the snapshot, also where another one's word counts. What is computed from a statement
+    rests on its system, whoever is named as the source of the result."""
+    fields = snapshot.get("fields") if isinstance(snapshot, Mapping) else None
+    found: set[str] = set()
+    for field in fields.values() if isinstance(fields, Mapping) else ():
+        others = field.get("others") if isinstance(field, Mapping) else None
+        for said in (field, *(others if isinstance(others, list) else ())):
+            source = said.get("source") if isinstance(said, Mapping) else None
+            found.update([source] if isinstance(source, str) else [])
+    return frozenset(found)
+
+
+def _fact_of(path: tuple[str, ...]) -> tuple[str, ...]:
+    """What is cited: a field's statement, however many of its parts are quoted, or that of another system about the same field."""
+    return path[:4] if path[0] == "fields" and path[2:3] == ("others",) else path[:2]
 
 
 def _grounded(item: Evidence, snapshot: Mapping[str, Any]) -> GroundedEvidence:

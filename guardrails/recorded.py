@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from guardrails.augment import amount_of, confidence_of
-from guardrails.facts import UNKNOWN, Fact, Facts, Unknown
+from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts, Unknown
 from guardrails.gate import guard
 from guardrails.grounding import justifying
 from guardrails.money import Money
@@ -43,9 +43,19 @@ class RecordedRuling:
     actions: tuple[RecordedAction, ...]
     verdict: Verdict
     standing: Standing
+    speaking: frozenset[str] = frozenset()
+    """Systems that said something about the order, besides the sources of its facts."""
 
 
-def recorded(decision: str, at: datetime, facts: Facts, proposal: Proposal, ruling: Ruling, standing: Standing) -> RecordedRuling:
+def recorded(
+    decision: str,
+    at: datetime,
+    facts: Facts,
+    proposal: Proposal,
+    ruling: Ruling,
+    standing: Standing,
+    speaking: frozenset[str] = frozenset(),
+) -> RecordedRuling:
     """The record of what `guard` said to the agent."""
     confidence = confidence_of(proposal)
     return RecordedRuling(
@@ -60,6 +70,7 @@ def recorded(decision: str, at: datetime, facts: Facts, proposal: Proposal, ruli
         tuple(RecordedAction(item.action.action, own_amount(item.action), item.verdict) for item in ruling.actions),
         ruling.verdict,
         standing,
+        speaking - {COMPUTED, *(fact.source for fact in facts.by_name.values())},
     )
 
 
@@ -88,8 +99,9 @@ def proposal_of(ruling: RecordedRuling) -> Proposal:
 
 
 def snapshot_for(ruling: RecordedRuling) -> Mapping[str, Any]:
-    """A snapshot in which as many cited facts hold as did then."""
+    """A snapshot in which as many cited facts hold as did then, and the same systems speak."""
     others = [{"value": at, "source": "replay"} for at in range(ruling.grounded)]
+    others += [{"value": None, "source": source} for source in sorted(ruling.speaking)]
     return {"fields": {"order.line_count": {"value": None, "source": "replay", "others": others}}}
 
 
@@ -121,6 +133,7 @@ def to_json(ruling: RecordedRuling) -> str:
         "verdict": ruling.verdict.value,
         "spent": None if spent is None else {key: [item.count, dict(item.money)] for key, item in spent.items()},
         "off": sorted(ruling.standing.off),
+        "speaking": sorted(ruling.speaking),
     }
     return json.dumps(document, allow_nan=False)
 
@@ -145,6 +158,7 @@ def from_json(text: str) -> RecordedRuling:
             None if spent is None else {key: Spent(count, money) for key, (count, money) in spent.items()},
             frozenset(document["off"]),
         ),
+        frozenset(document["speaking"]),
     )
 
 

@@ -41,6 +41,7 @@ class Row:
     actions: tuple[RecordedAction, ...] = ()
     standing: Standing = field(default_factory=lambda: Standing({}))
     text: str | None = None
+    speaking: frozenset[str] = frozenset()
 
 
 def row_of(ruling: RecordedRuling) -> Row:
@@ -48,7 +49,7 @@ def row_of(ruling: RecordedRuling) -> Row:
         return Row(RowKind.BROKEN)
     facts = with_case(ruling.facts, proposal_of(ruling), ruling.grounded)
     if _is_plain(ruling, facts):
-        return Row(RowKind.COLUMNS, facts.by_name, facts.as_of, ruling.actions, ruling.standing)
+        return Row(RowKind.COLUMNS, facts.by_name, facts.as_of, ruling.actions, ruling.standing, speaking=ruling.speaking)
     text = _as_text(ruling) or _as_text(replace(ruling, facts=_catalogued(facts)))
     return Row(RowKind.LOST) if text is None else Row(RowKind.WHOLE, text=text)
 

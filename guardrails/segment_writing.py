@@ -36,7 +36,7 @@ def encode_segment(rulings: Sequence[RecordedRuling]) -> Mapping[str, bytes]:
         "decision": pack_texts([ruling.decision for ruling in rulings]),
         "order_ref": pack_texts([str(ruling.facts.order_ref) for ruling in rulings]),
         **_facts(rows),
-        "sources": _sets([{item.source for item in row.facts.values()} for row in rows]),
+        "sources": _sets([{item.source for item in row.facts.values()} | row.speaking for row in rows]),
         "conflicts": _sets([{name for name, item in row.facts.items() if item.conflict} for row in rows]),
         "standing": _standing([row.standing for row in rows]),
         "actions": _actions([row.actions for row in rows]),

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrails.columns import State
-from guardrails.facts import UNKNOWN, Fact, Facts
+from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.syntax import ValueType
@@ -199,7 +199,13 @@ class Segment:
             self._actions_of(row),
             VERDICTS[int(self.verdicts[row])],
             Standing(self._spent_in(row), self.off.values[int(self.off.codes[row])]),
+            self._speaking(row) - {COMPUTED, *(fact.source for fact in by_name.values())},
         )
+
+    def _speaking(self, row: int) -> frozenset[str]:
+        sources = self.sets("sources")
+        found: frozenset[str] = sources.values[int(sources.codes[row])]
+        return found
 
     def _value(self, name: str, row: int) -> Any:
         """The value, UNKNOWN, or None where nobody has said anything."""

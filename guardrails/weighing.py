@@ -47,6 +47,8 @@ class Matter:
     """Cited items that hold and are not free text."""
     disputed: tuple[str, ...]
     """Fields about which systems disagree."""
+    speaking: frozenset[str]
+    """Systems that say something about the order; asked for only while something is switched off."""
 
 
 def weigh_case(matter: Matter) -> list[Weighed]:
@@ -126,7 +128,8 @@ def _sources(matter: Matter) -> Weighed | None:
     """What rests on a source that is switched off waits for a person, who may have looked elsewhere."""
     if not matter.standing.off:
         return None
-    off = sorted({fact.source for fact in matter.facts.by_name.values() if matter.standing.distrusts(fact.source)})
+    sources = {fact.source for fact in matter.facts.by_name.values()} | matter.speaking
+    off = sorted(source for source in sources if matter.standing.distrusts(source))
     if not off:
         return None
     names = " and ".join(in_words(name) for name in off)

@@ -89,7 +89,7 @@ def case_from(entry: Table, base: GivenCase) -> GivenCase:
         amount=entry.get("amount", lambda node: read_money(reader, node), base.amount),
         category=entry.member("category", Category, "category", base.category),
         confidence=entry.get("confidence", reader.basis_points, base.confidence),
-        evidence=tuple(evidence) if "evidence" in entry.values else base.evidence,
+        evidence=tuple(dict.fromkeys(evidence)) if "evidence" in entry.values else base.evidence,
     )
 
 

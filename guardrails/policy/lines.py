@@ -18,6 +18,12 @@ from guardrails.taxonomy import Category, Reason, RiskClass, Team, Verdict
 _NO_LINE = compile_condition("false", Scope({}, {}, {}))
 _RULE_ID = re.compile(r"(review|block|permit)\.[a-z0-9]+(-[a-z0-9]+)*")
 _PREFIX = {Verdict.AUTOMATE: "permit.", Verdict.REVIEW: "review.", Verdict.BLOCK: "block."}
+_LONGEST_SENTENCE = 1_000
+"""Characters of a `because`: it is filled in at every ruling, and a person reads it."""
+
+_MOST_RULES, _MOST_CONDITIONS = 1_000, 200
+"""Rules in one file, and conditions of one mandatory reason. All are asked at every ruling."""
+
 _SLOT = re.compile(r"\{([^{}]*)\}")
 _ABOVE_R0 = frozenset([RiskClass.R1, RiskClass.R2, RiskClass.R3])
 
@@ -52,6 +58,9 @@ class LineReader:
 
     def _because(self, node: yaml.Node, condition: Condition) -> str:
         text = self.reader.text(node)
+        if len(text) > _LONGEST_SENTENCE:
+            self.reader.say(node, f"a sentence has at most {_LONGEST_SENTENCE} characters; this one has {len(text)}")
+            return ""
         known = [*FIELD_TYPES, *(f"limit.{name}" for name in self.scope.limits)]
         for match in _SLOT.finditer(text):
             slot = match[1]
@@ -102,7 +111,10 @@ def read_reason(reason: Reason, entry: Table, lines: LineReader) -> MandatoryPol
 
 def read_lines(entry: Table, lines: LineReader) -> tuple[Line, ...]:
     """The mandatory conditions under `conditions`."""
-    return tuple(_mandatory_line(node, lines) for node in entry.items("conditions"))
+    nodes = entry.items("conditions")
+    if len(nodes) > _MOST_CONDITIONS:
+        entry.reader.say(nodes[_MOST_CONDITIONS], f"a reason has at most {_MOST_CONDITIONS} conditions, and here are {len(nodes)}")
+    return tuple(_mandatory_line(node, lines) for node in nodes[:_MOST_CONDITIONS])
 
 
 def _mandatory_line(node: yaml.Node, lines: LineReader) -> Line:
@@ -110,6 +122,9 @@ def _mandatory_line(node: yaml.Node, lines: LineReader) -> Line:
     line = lines.read(entry)
     for message in tainted(line.condition):
         lines.reader.say(entry.values.get("when", node), message)
+    if line.condition is not _NO_LINE and not line.condition.fields:
+        told = "a mandatory condition reads what was recorded, and this one reads nothing, so it could never change"
+        lines.reader.say(entry.values.get("when", node), told)
     return line
 
 
@@ -122,7 +137,9 @@ class ReadRule(NamedTuple):
 
 def read_rules(reader: Reader, nodes: list[yaml.Node], lines: LineReader) -> tuple[ReadRule, ...]:
     rules: dict[str, ReadRule] = {}
-    for node in nodes:
+    if len(nodes) > _MOST_RULES:
+        reader.say(nodes[_MOST_RULES], f"a file holds at most {_MOST_RULES} rules, and here are {len(nodes)}")
+    for node in nodes[:_MOST_RULES]:
         entry = reader.table(node)
         rule = _rule(entry, lines)
         if rule.id in rules:

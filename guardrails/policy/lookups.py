@@ -18,6 +18,10 @@ from guardrails.ruling import Outcome
 Masks = tuple[int, int]
 """Bit `n` stands for the n-th condition or line. First what fired (or is certainly true), then what is unknown."""
 
+_MOST_ASKED = 20_000
+"""Lines times values that are gone through for one field when a policy is compiled. Lines of a field that needs more are asked one
+by one at each ruling."""
+
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -47,7 +51,11 @@ def lookups_of(lines: Sequence[Line]) -> tuple[Lookup, ...]:
         if fields is not None:
             numbers.setdefault(next(iter(line.condition.fields)), []).append(number)
             kinds.update({item.name: item for item in fields})
-    return tuple(_lookup(name, kinds.get(name), lines, of) for name, of in numbers.items())
+    return tuple(
+        _lookup(name, kinds.get(name), lines, of)
+        for name, of in numbers.items()
+        if len(of) * (1 + len(_texts_in([lines[number].condition.tree for number in of]))) <= _MOST_ASKED
+    )
 
 
 def _read_alone(condition: Condition) -> tuple[FieldValue, ...] | None:

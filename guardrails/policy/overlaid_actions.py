@@ -53,6 +53,9 @@ def _check_added(entry: Table, base: ActionPolicy, policy: Policy) -> None:
     readers = [rule.id for rule in policy.rules if "action.amount" in rule.line.condition.fields]
     if "money" in entry.values and base.money is None and readers:
         entry.reader.say(entry.values["money"], f"an amount that is known could silence {', '.join(readers)}")
+    if "money" in entry.values and base.money is None and base.four_eyes_above is not None:
+        told = "the base asks for two people whatever the amount, and an amount that is known could let one decide"
+        entry.reader.say(entry.values["money"], told)
 
 
 def _class(entry: Table, base: ActionPolicy, policy: Policy) -> RiskClass:

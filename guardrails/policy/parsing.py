@@ -42,6 +42,9 @@ _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _LONGEST = 2_000
 """Characters in one condition. Nesting costs stack, at load and at every ruling."""
 
+_MOST_COMPARED = 500
+"""Names that a misspelt one is compared with; the catalogue has fewer, and a file may name any number of limits."""
+
 
 class Parsed(NamedTuple):
     """A condition's tree, the fields it reads and the limit tables it refers to."""
@@ -278,5 +281,6 @@ def _lookup(parser: _Parser, table: Mapping[str, _T], token: Token, what: str) -
 
 
 def _suggest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6) if len(names) <= _MOST_COMPARED else []
     return f"did you mean {close[0]!r}?" if close else ""

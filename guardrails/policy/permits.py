@@ -66,6 +66,8 @@ def _against_action(action: Action, entry: ActionPolicy | None, permissions: Per
     found = []
     if entry.default is not Verdict.REVIEW:
         found.append(f"the default of {action} is {entry.default}; a permit lifts a review and nothing else")
+    if entry.evidence < 1:
+        found.append(f"{action} needs no cited fact; an action that runs by itself needs at least one")
     if action not in permissions.actions.get(PrincipalKind.AGENT, frozenset()):
         found.append(f"the agent may not ask for {action}: list it under `permissions` before it is permitted")
     return found

@@ -58,7 +58,7 @@ def _adding(masks: Masks) -> str:
     parts = [
         f"{name}{piece} += {(bits >> piece * _DIGIT) % (1 << _DIGIT)}"
         for name, bits in zip(("fired", "unknown"), masks, strict=True)
-        for piece in range(-(-bits.bit_length() // _DIGIT))
+        for piece in range(((bits & -bits).bit_length() - 1) // _DIGIT if bits else 0, -(-bits.bit_length() // _DIGIT))
         if (bits >> piece * _DIGIT) % (1 << _DIGIT)
     ]
     return "; ".join(parts) or "pass"
@@ -121,7 +121,8 @@ class PythonText:
 
     def _look_up_text(self, lookup: Lookup) -> list[str]:
         unknown = _adding(lookup.unknown)
-        if lookup.closed and all(mask < 1 << _DIGIT for mask, _ in (*lookup.by_value.values(), lookup.unknown)):
+        small = all(mask < 1 << _DIGIT for mask, _ in (*lookup.by_value.values(), lookup.unknown))
+        if lookup.closed and small and not any(unseen for _, unseen in lookup.by_value.values()):
             # One look answers all; what is no value of the field raises, and the facts are asked about at length.
             listed = "".join(f", {value!r}: {masks[0]}" for value, masks in lookup.by_value.items())
             known = self._named(self.tables, "TABLE", f"{{U: {lookup.unknown[0]}{listed}}}")

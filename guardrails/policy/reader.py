@@ -7,7 +7,7 @@ Mistakes are collected and reading goes on with a stand-in value; nothing that w
 import difflib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -29,6 +29,8 @@ _LONGEST_SHOWN, _BEFORE = 120, 60
 """Characters of a line that stand beside a mistake, and how many of them at most before it."""
 
 _LONGEST_NAME = 60
+_MOST_COMPARED = 500
+"""Names that a misspelt one is compared with; the catalogue has fewer. A file may give as many names as it likes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ def decoded(data: bytes, file: str) -> str:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'?`, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6) if len(word) <= _LONGEST_NAME else []
+    names = list(known)
+    likely = len(word) <= _LONGEST_NAME and len(names) <= _MOST_COMPARED
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6) if likely else []
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
@@ -194,7 +198,7 @@ class Reader:
 
     def one_of(self, node: yaml.Node, known: Iterable[str], what: str) -> str | None:
         """A name from a closed list, or None after noting that it is not in it."""
-        names = list(known)
+        names = known if isinstance(known, Collection) else list(known)
         value = self.raw(node)
         if value in names:
             return value
@@ -233,7 +237,7 @@ class Table:
         if self.hollow:
             return self
         required = list(required)
-        known = [*required, *optional]
+        known = dict.fromkeys([*required, *optional])
         for key, node in self.keys.items():
             if key not in known:
                 self.reader.say(node, f"unknown {what} {key!r}{suggest(key, known)}")

@@ -69,9 +69,8 @@ def read_freshness(table: Table) -> Mapping[str, Freshness]:
             table.reader.one_of(item, FIELD_TYPES, "field")
         if not entry.texts("one_of"):
             table.reader.say(node, "`one_of` names at least one field")
-        kinds[kind] = Freshness(
-            kind, entry.texts("covers"), entry.texts("one_of"), entry.get("max_age", table.reader.duration, timedelta(0))
-        )
+        covers, one_of = (tuple(dict.fromkeys(entry.texts(key))) for key in ("covers", "one_of"))
+        kinds[kind] = Freshness(kind, covers, one_of, entry.get("max_age", table.reader.duration, timedelta(0)))
     return MappingProxyType(kinds)
 
 
@@ -125,7 +124,7 @@ def _action(
         default=entry.member("default", Verdict, "verdict", Verdict.REVIEW),
         min_confidence=entry.get("min_confidence", reader.basis_points, 0),
         evidence=read_evidence(entry),
-        facts=tuple(kind for kind in facts if kind is not None),
+        facts=tuple(dict.fromkeys(kind for kind in facts if kind is not None)),
         protective=entry.get("protective", reader.flag, False),
         money=entry.get("money", lambda node: reader.one_of(node, [OWN_ARGUMENT, *MONEY_FIELDS], "money field"), None),
         four_eyes_above=entry.get("four_eyes_above", lambda node: reader.one_of(node, limits, "limit"), None),
@@ -143,6 +142,8 @@ def check_action(item: ActionPolicy, entry: Table) -> None:
         say(node("class", entry.node), f"{item.action} is {least}; a policy may raise a risk class and not lower it")
     if item.risk_class is RiskClass.R3 and item.default is Verdict.AUTOMATE:
         say(node("default", entry.node), "R3 is money or irreversible: its default is review")
+    if item.risk_class is RiskClass.R2 and item.default is Verdict.AUTOMATE:
+        say(node("default", entry.node), "R2 is seen by the customer: its default is review, and a permit says when it may run by itself")
     if item.protective and item.risk_class is not RiskClass.R1:
         say(node("protective", entry.node), "only an R1 action can be protective")
     if item.risk_class in (RiskClass.R1, RiskClass.R2, RiskClass.R3) and item.default is Verdict.AUTOMATE and item.evidence < 1:

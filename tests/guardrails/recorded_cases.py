@@ -9,6 +9,7 @@ from typing import Any
 
 from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts
 from guardrails.gate import guard
+from guardrails.grounding import speaking_in
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE, FIELD_TYPES
 from guardrails.policy.language import Scope, compile_condition
@@ -121,19 +122,28 @@ def draw_standing(draw: Random) -> Standing:
         if draw.random() < 0.1
     }
     off = [
-        name for name in ("everything", "action:resubmit_fulfilment", "source:shopify", "source:ordermend") if draw.random() < 0.01
+        name
+        for name in ("everything", "action:resubmit_fulfilment", "source:shopify", "source:ordermend", "source:stripe")
+        if draw.random() < 0.01
     ]
     return Standing(spent, frozenset(off))
 
 
 def ruled(case: tuple[Facts, Proposal, Standing], by: Policy) -> Ruling:
     facts, proposal, standing = case
-    return guard(facts, proposal, by, AGENT, SNAPSHOT, standing)
+    return guard(facts, proposal, by, AGENT, shown(facts), standing)
+
+
+def shown(facts: Facts) -> Mapping[str, Any]:
+    """The snapshot; of every third order the payment provider said something that no fact's own source shows."""
+    earlier = {"payment.status[pi_1]": {"value": "succeeded", "source": "stripe", "others": []}}
+    return {**SNAPSHOT, "fields": {**SNAPSHOT["fields"], **(earlier if len(facts.by_name) % 3 == 0 else {})}}
 
 
 def record(number: int, case: tuple[Facts, Proposal, Standing], by: Policy) -> RecordedRuling:
     facts, proposal, standing = case
-    return recorded(f"dec_{number:06}", NOW + timedelta(seconds=number), facts, proposal, ruled(case, by), standing)
+    at, speaking = NOW + timedelta(seconds=number), speaking_in(shown(facts))
+    return recorded(f"dec_{number:06}", at, facts, proposal, ruled(case, by), standing, speaking)
 
 
 def computed(name: str, value: Any) -> Fact:

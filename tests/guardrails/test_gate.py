@@ -8,12 +8,13 @@ import pytest
 
 from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts, FactValue
 from guardrails.gate import guard
+from guardrails.grounding import speaking_in
 from guardrails.money import Money
 from guardrails.policy.load import load_policy
 from guardrails.policy.tables import LEAST_CLASS
 from guardrails.proposal import AGENT, Actor, Evidence, ProposedAction
 from guardrails.ruling import Outcome
-from guardrails.standing import NOTHING_SPENT
+from guardrails.standing import NOTHING_SPENT, Standing
 from guardrails.taxonomy import Action, Category, PrincipalKind, Reason, RiskClass, Verdict
 from tests.guardrails.clean_case import (
     EVIDENCE,
@@ -621,3 +622,22 @@ def test_text_from_outside_is_shown_shortened_on_one_line() -> None:
     assert "\x1b" not in found.sentence
     assert "{limit.high_value}" in found.sentence
     assert len(found.sentence) < 400
+
+
+def test_a_source_that_is_switched_off_counts_also_where_only_computed_facts_rest_on_it() -> None:
+    facts = clean_facts()
+    snapshot = snapshot_of(facts)
+    snapshot["fields"]["payment.status[pi_1]"] = {"value": "succeeded", "source": "stripe", "others": []}
+    told_otherwise = snapshot_of(facts)
+    told_otherwise["fields"]["order.total"]["others"] = [{"value": None, "source": "stripe"}]
+    off = Standing({}, frozenset(["source:stripe"]))
+    for shown in (snapshot, told_otherwise):
+        ruling = guard(facts, clean_proposal(Action.RESUBMIT_FULFILMENT, Action.ADD_NOTE), policy(), AGENT, shown, off)
+        assert [item.verdict for item in ruling.actions] == [Verdict.REVIEW, Verdict.AUTOMATE]
+        assert "stripe is switched off" in ruling.sentence
+    assert "switch.source" in guard(facts, clean_proposal(Action.ADD_NOTE), policy(), AGENT, snapshot_of(facts), off).passed
+
+
+@pytest.mark.parametrize("snapshot", [None, [], {"fields": 3}, {"fields": {"a": 5, "b": {"source": 5, "others": 7}}}])
+def test_a_snapshot_that_is_none_names_no_system(snapshot: Any) -> None:
+    assert speaking_in(snapshot) == frozenset()

@@ -119,8 +119,9 @@ def test_a_permit_can_be_removed() -> None:
 
 
 def test_a_raised_class_takes_what_the_class_demands() -> None:
-    merged = tightened("actions:\n  resubmit_fulfilment: {class: R2}\n")
+    merged = tightened("actions:\n  resubmit_fulfilment: {class: R2, default: review}\n")
     assert merged.actions[Action.RESUBMIT_FULFILMENT].risk_class is RiskClass.R2
+    assert any("its default is review" in told for told in mistakes("actions:\n  resubmit_fulfilment: {class: R2}\n"))
     assert any("needs `money` and `four_eyes_above`" in told for told in mistakes("actions:\n  void_label: {class: R3}\n"))
     assert any("only an R1 action can be protective" in told for told in mistakes("actions:\n  hold_fulfilment: {class: R2}\n"))
 

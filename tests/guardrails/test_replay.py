@@ -10,6 +10,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from guardrails.grounding import speaking_in
 from guardrails.policy.load import Policy
 from guardrails.recorded import recorded, rule_again
 from guardrails.replay import Comparison
@@ -19,7 +20,7 @@ from guardrails.segment_shapes import RowKind
 from guardrails.segment_writing import encode_segment
 from guardrails.segments import Segment
 from tests.guardrails.clean_case import NOW, policy
-from tests.guardrails.recorded_cases import draw_case, looser, ruled, stricter
+from tests.guardrails.recorded_cases import draw_case, looser, ruled, shown, stricter
 
 CASES = int(os.environ.get("ORDERMEND_CASES", "21000"))
 BATCH = 3_500
@@ -54,7 +55,7 @@ def assert_batch(draw: Random, policies: list[Policy], reached: dict[int, Counte
     segment = Segment(
         encode_segment(
             [
-                recorded(f"dec_{at:06}", NOW, facts, proposal, rulings[OLD][at], standing)
+                recorded(f"dec_{at:06}", NOW, facts, proposal, rulings[OLD][at], standing, speaking_in(shown(facts)))
                 for at, (facts, proposal, standing) in enumerate(cases)
             ]
         )
