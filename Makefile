@@ -8,7 +8,6 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-DATASET := evals/datasets/dev.jsonl
 
 .PHONY: help install demo test check evals bench run clean
 
@@ -16,7 +15,7 @@ help:
 	@echo "make demo    play real-shaped webhooks through Ordermend, then serve until Ctrl-C"
 	@echo "make test    the whole test suite"
 	@echo "make check   format, lint, types, import contracts, schema"
-	@echo "make evals   judge the labelled cases and print the figures"
+	@echo "make evals   judge the labelled cases, print the figures, and hold them against the gates"
 	@echo "make bench   measure against yardsticks, into evals/bench/results.json"
 	@echo "make run     serve the API with a worker, on what is configured"
 	@echo "make clean   remove the environment and all caches"
@@ -30,7 +29,7 @@ run: $(VENV)/.runtime
 	@$(BIN)/ordermend serve
 
 evals: $(VENV)/.runtime
-	@$(BIN)/ordermend eval run --dataset $(DATASET) --classifier rules
+	@$(BIN)/ordermend eval suite
 
 bench: $(VENV)/.dev
 	@$(BIN)/python -m evals.bench
