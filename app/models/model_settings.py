@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.classify import ModelCall
 from app.errors import ConfigurationInvalid
+from app.models.local_settings import Local
 
 
 class _Strict(BaseModel):
@@ -45,6 +46,8 @@ class ModelsFile(_Strict):
     request: Request = Request()
     breaker: BreakerRule = BreakerRule()
     prices: dict[str, Price] = {}
+    local: Local | None = None
+    """None: this installation has no model of its own, only endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
