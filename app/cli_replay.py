@@ -1,9 +1,9 @@
 """`ordermend policy replay|publish|shadow-end|history`: what another policy would have ruled, and putting one in force."""
 
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -12,15 +12,17 @@ from app.cli_output import AsJson, group, plain, read_input, say, say_json, say_
 from app.cli_world import in_world, person_of_the_key
 from app.errors import InputInvalid
 from app.keys import Scope
-from app.published import PolicyText
+from app.published import NoOverlay, PolicyText
 from app.simulate import Span
 from app.web.policy_shown import publication
 from app.world import World
 from guardrails.money import Money
 from guardrails.policy.load import PolicyInvalid
+from guardrails.policy.reader import decoded
 from guardrails.policy.tables import Mode
 
 commands = group()
+_T = TypeVar("_T")
 
 _HISTORY = ("published_at", "mode", "version", "by", "ended_at", "sha256", "why")
 Overlay = Annotated[str | None, typer.Option(help="A second file that may only tighten the first.")]
@@ -44,13 +46,14 @@ def replay(
 ) -> None:
     """What it would have ruled on the cases of the past, on their facts as they were then. Nothing is changed."""
     span = Span(_moment(since, "/since"), _moment(until, "/until"))
-    asked, other = _written(policy, overlay), None if against is None else _written(against, None)
+    asked = _or_mistakes(lambda: _written(policy, overlay), as_json)
+    other = None if against is None else _or_mistakes(lambda: _written(against, None), as_json)
 
     async def replayed(world: World) -> dict[str, Any]:
         compared = None if other is None else await simulate.read(other)
         return await simulate.simulate(world, await simulate.read(asked), against=compared, span=span, cases=cases)
 
-    report = _or_mistakes(replayed, as_json)
+    report = _or_mistakes(lambda: in_world(replayed), as_json)
     if as_json:
         say_json(report)
     else:
@@ -63,17 +66,23 @@ def publish(
     file: Annotated[str, typer.Argument(help="The policy file; `-` reads stdin.")],
     why: Why,
     overlay: Overlay = None,
+    no_overlay: Annotated[bool, typer.Option("--no-overlay", help="Publish without one: an overlay in force ends.")] = False,
     shadow: Annotated[bool, typer.Option("--shadow", help="On trial only: what it would rule is recorded.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Put it in force in every process, with its replay report attached. To roll back, publish the old file again."""
-    written, mode = _written(file, overlay), Mode.SHADOW if shadow else Mode.ENFORCE
+    if no_overlay and overlay is not None:
+        raise InputInvalid([("/overlay", "say either --overlay FILE or --no-overlay")])
+    without = NoOverlay.MEANT if no_overlay else NoOverlay.NOT_SAID
+    mode = Mode.SHADOW if shadow else Mode.ENFORCE
+    written = _or_mistakes(lambda: _written(file, overlay), as_json)
 
     async def put(world: World) -> dict[str, Any]:
         actor = await person_of_the_key(world, Scope.POLICY_WRITE)
-        return publication(await publishing.publish(world, actor, written, mode, why)).model_dump(mode="json")
+        row = await publishing.publish(world, actor, written, mode, why, no_overlay=without)
+        return publication(row).model_dump(mode="json")
 
-    row = _or_mistakes(put, as_json)
+    row = _or_mistakes(lambda: in_world(put), as_json)
     if as_json:
         say_json(row)
         return
@@ -122,9 +131,12 @@ def report_lines(report: dict[str, Any]) -> Iterator[str]:
     if report["first_at"]:
         yield f"made from {report['first_at']} to {report['last_at']}; asked in {report['seconds']:.2f} s"
     yield from short_lines(report)
-    yield from _left_out(report)
+    if report["recorded_differs"]:
+        yield f"{report['recorded_differs']} were recorded with another verdict than version {old['version']} comes to now"
     yield ""
     yield from _matrix_lines("verdicts, then (down) and under the new policy (across)", report["matrix"])
+    yield ""
+    yield from _matrix_lines("actions they asked for, then (down) and under the new policy (across)", report["actions"])
     yield ""
     recounted = report["budgets"]["resimulated"]
     yield f"budgets as recorded hold {report['budgets']['recorded']['held_old']} actions, under the new policy {_held(report)}"
@@ -143,6 +155,8 @@ def short_lines(report: dict[str, Any] | None) -> Iterator[str]:
     if report is None:
         return
     yield f"{report['flips_in_all']} ruled otherwise: {report['tightened']} tighter, {report['loosened']} looser"
+    if report["actions_tightened"] or report["actions_loosened"]:
+        yield f"  of their actions {report['actions_tightened']} tighter, {report['actions_loosened']} looser"
     for side in ("tightened", "loosened"):
         worth = ", ".join(str(Money(amount, code)) for code, amount in sorted(report["order_totals"][side].items()))
         told = report["outcomes"][side]
@@ -155,17 +169,12 @@ def short_lines(report: dict[str, Any] | None) -> Iterator[str]:
         if counts:
             yield f"  {rule['rule']}: {', '.join(counts)}"
     yield f"{report['not_covered']} rulings ({report['not_covered_share']:.1%}) are covered by no rule, only by the tables"
+    for left in report.get("left_out", ()):
+        yield f"{left['count']} of {report['decisions']} decisions are left out: {left['why']}"
 
 
 def _held(report: dict[str, Any]) -> int:
     return int(report["budgets"]["recorded"]["held_new"])
-
-
-def _left_out(report: dict[str, Any]) -> Iterator[str]:
-    if left := report["unreadable"] + report["not_replayed"]:
-        yield f"{left} of {report['decisions']} decisions could not be asked about"
-    if report["recorded_differs"]:
-        yield f"{report['recorded_differs']} were recorded with another verdict than version {report['against']['version']} comes to now"
 
 
 def _matrix_lines(title: str, matrix: dict[str, dict[str, int]]) -> Iterator[str]:
@@ -187,8 +196,9 @@ def _case_lines(case: dict[str, Any]) -> Iterator[str]:
 
 
 def _written(path: str, overlay: str | None) -> PolicyText:
-    tightening = None if overlay is None else read_input(overlay).decode("utf-8", "replace")
-    return PolicyText(path, read_input(path).decode("utf-8", "replace"), tightening)
+    """Raises PolicyInvalid where they are not text: what is published is what was written, letter by letter."""
+    tightening = None if overlay is None else decoded(read_input(overlay), overlay)
+    return PolicyText(path, decoded(read_input(path), path), tightening)
 
 
 def _moment(text: str | None, pointer: str) -> datetime | None:
@@ -202,15 +212,15 @@ def _moment(text: str | None, pointer: str) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
 
 
-def _or_mistakes(step: Callable[[World], Awaitable[dict[str, Any]]], as_json: bool) -> dict[str, Any]:
+def _or_mistakes(step: Callable[[], _T], as_json: bool) -> _T:
     """What the step says; every mistake in a policy's text as `policy check` tells it, and exit code 1."""
     try:
-        return in_world(step)
+        return step()
     except PolicyInvalid as error:
         if as_json:
             mistakes = [{"file": p.file, "line": p.line, "column": p.column, "message": p.message} for p in error.errors]
             say_json({"valid": False, "errors": mistakes})
         else:
             for problem in error.errors:
-                say(str(problem))
+                say(problem.shown())
         sys.exit(1)

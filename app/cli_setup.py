@@ -13,10 +13,11 @@ from app.cli_settings import settings_now
 from app.database import CONNECTION_FAILURES, connect, embedded_url, ping, upgrade
 from app.errors import ConfigurationInvalid, DatabaseUnavailable, OrdermendError
 from app.models.choice import chosen_classifier
-from app.published import current_row, same_before
-from app.publishing import superseded
+from app.published import OVERLAY, current_row, on_trial, same_before
+from app.publishing import still_on_trial, superseded
 from app.settings import Settings
 from app.signals.shapes import WEBHOOK_SOURCES
+from app.tables import PublishedPolicy
 from app.wiring import Configuration, load_configuration
 from guardrails.facts import rfc3339
 from guardrails.policy.tables import Mode
@@ -144,18 +145,29 @@ async def _published(url: str, files: Configuration) -> Check:
         async with opened.sessions() as session:
             current = await current_row(session, Mode.ENFORCE)
             known = await same_before(session, files.policy_text, files.policy)
+            tried = await on_trial(session, files.policy_text, files.policy)
     finally:
         await opened.engine.dispose()
     if current is None:
         return Check("policy", "ok", "nothing is published yet; the first start publishes the file")
+    publish = _publishing(files, current)
+    if tried is not None:
+        return Check("policy", "note", still_on_trial(tried), f"to put the file in force: {publish}")
     if known is None:
         do = "it comes into force at the next start; `ordermend policy replay` shows what it would change"
         return Check("policy", "note", f"the file's version {files.policy.version} was never published", do)
     if (why := superseded(known, current)) is not None:
-        return Check("policy", "note", why, "to bring the file back in force: ordermend policy publish FILE --why ...")
+        return Check("policy", "note", why, f"to bring the file back in force: {publish}")
     return Check(
         "policy", "ok", f"version {current.version} in force, published by {current.by} at {rfc3339(current.published_at)}"
     )
+
+
+def _publishing(files: Configuration, current: PublishedPolicy) -> str:
+    """How the file is published by hand, with its overlay, or without the one in force."""
+    if files.policy_text.overlay is not None:
+        return f"ordermend policy publish FILE --overlay {OVERLAY} --why ..."
+    return f"ordermend policy publish FILE {'--no-overlay ' if current.overlay is not None else ''}--why ..."
 
 
 async def _server_version(url: str) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -29,6 +30,15 @@ class PolicyText:
     name: str
     document: str
     overlay: str | None = None
+
+
+class NoOverlay(StrEnum):
+    """What it means that a policy comes without an overlay."""
+
+    MEANT = "meant"
+    """Somebody said so: an overlay that is in force ends."""
+    NOT_SAID = "not_said"
+    """Nobody said anything: where one is in force, it may have been forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +165,14 @@ async def same_before(session: AsyncSession, written: PolicyText, policy: Policy
         .limit(1)
     )
     return (await session.execute(query)).scalar_one_or_none()
+
+
+async def on_trial(session: AsyncSession, written: PolicyText, policy: Policy) -> PublishedPolicy | None:
+    """The publication in shadow of this very policy, by its content or its text; None where it is not on trial."""
+    row = await current_row(session, Mode.SHADOW)
+    if row is None or row.sha256 == policy.sha256 or (row.document, row.overlay) == (written.document, written.overlay):
+        return row
+    return None
 
 
 async def trial_of(session: AsyncSession, row: PublishedPolicy) -> Trial:

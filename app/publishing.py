@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import Text, any_, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import simulate
-from app.database import write
+from app.database import CONNECTION_FAILURES, write
 from app.errors import Denied, InputInvalid, PolicyNotPublished
 from app.ids import new_id
-from app.published import PolicyText, current_row, judged_otherwise, read_policy, revived, same_before
+from app.published import NoOverlay, PolicyText, current_row, judged_otherwise, on_trial, read_policy, revived, same_before
 from app.simulate import Span
+from app.switches import BEGINNINGS_LOCK
 from app.tables import Order, PublishedPolicy
 from app.trail import Entry, Event, append
 from app.world import World
@@ -28,7 +30,6 @@ MAY_PUBLISH = frozenset(["lead", "admin"])
 LONGEST_WHY = 4_000
 NUDGED_AT_ONCE = 500
 """Of the cases to be judged again, so many are told to the queue right away; the sweep finds the others."""
-PUBLISH_LOCK = 7_041_998
 START = "start"
 log = logging.getLogger("ordermend.publishing")
 
@@ -44,12 +45,19 @@ class _Publication:
 
 
 async def publish(
-    world: World, actor: Actor, written: PolicyText, mode: Mode, why: str, span: Span = simulate.EVERYTHING
+    world: World,
+    actor: Actor,
+    written: PolicyText,
+    mode: Mode,
+    why: str,
+    span: Span = simulate.EVERYTHING,
+    no_overlay: NoOverlay = NoOverlay.NOT_SAID,
 ) -> PublishedPolicy:
     """Replay the past under it, then put it in force (or on trial) and end the one before.
 
     Raises Denied for anyone but a lead or an admin, PolicyInvalid for a text with mistakes, PolicyNotPublished where it is in force
-    already or another one was published meanwhile. Whatever is raised, nothing has changed."""
+    already, or another one was published meanwhile, or an overlay in force would end and nobody said so. Whatever is raised, nothing
+    has changed."""
     may_publish(actor)
     policy = await asyncio.to_thread(read_policy, written)
     _check_why(why)
@@ -57,6 +65,7 @@ async def publish(
         before = await current_row(session, Mode.ENFORCE)
         tried = await current_row(session, Mode.SHADOW)
     _not_the_same(policy, mode, before, tried)
+    _no_overlay_forgotten(written, no_overlay, before)
     report = await simulate.simulate(world, policy, span=span, cases=simulate.CASES_ON_RECORD)
     publication = _Publication(policy, written, mode, actor.id, why.strip(), report)
     expected = {Mode.ENFORCE: before, Mode.SHADOW: tried}[mode]
@@ -93,6 +102,10 @@ async def publish_at_start(world: World, written: PolicyText) -> None:
     async with world.database.sessions() as session:
         before = await current_row(session, Mode.ENFORCE)
         known = await same_before(session, written, world.policy)
+        tried = await on_trial(session, written, world.policy)
+    if tried is not None:
+        log.warning("%s", still_on_trial(tried))
+        return
     if known is not None:
         _say_which_governs(known, before)
         if before is not None and before.id == known.id and before.sha256 == world.policy.sha256:
@@ -125,6 +138,14 @@ def superseded(known: PublishedPolicy | None, current: PublishedPolicy | None) -
     )
 
 
+def still_on_trial(tried: PublishedPolicy) -> str:
+    """Why a start does not put the policy file in force, in words."""
+    return (
+        f"the policy file says version {tried.version}, which {tried.by} put in shadow ({tried.why}); a start does not put in force what "
+        "is on trial; `ordermend policy publish` does"
+    )
+
+
 def _say_which_governs(known: PublishedPolicy, current: PublishedPolicy | None) -> None:
     if (why := superseded(known, current)) is not None:
         log.warning("%s; publish the file if it is to be in force again", why)
@@ -144,9 +165,18 @@ def _not_the_same(policy: Policy, mode: Mode, before: PublishedPolicy | None, tr
         raise PolicyNotPublished(f"This policy (version {policy.version}) is in shadow already; nothing was changed.")
 
 
+def _no_overlay_forgotten(written: PolicyText, no_overlay: NoOverlay, before: PublishedPolicy | None) -> None:
+    if written.overlay is not None or no_overlay is NoOverlay.MEANT or before is None or before.overlay is None:
+        return
+    raise PolicyNotPublished(
+        f"In force is version {before.version}, with an overlay, and this policy comes without one; nothing was changed. Send the overlay "
+        'with it (--overlay FILE; "overlay" over HTTP), or say that it is to end (--no-overlay; "overlay": null).'
+    )
+
+
 async def _one_at_a_time(session: AsyncSession) -> None:
-    """Until the transaction ends nobody else publishes."""
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PUBLISH_LOCK})
+    """Until the transaction ends nobody else publishes, and no action begins; see there why it is this lock."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BEGINNINGS_LOCK})
 
 
 async def _put(world: World, new: _Publication, expected: str | None) -> PublishedPolicy:
@@ -184,24 +214,28 @@ async def _put(world: World, new: _Publication, expected: str | None) -> Publish
         await session.flush()
         session.add(row)
         await session.flush()
-        due = await _judge_again(session, new.policy.sha256, now) if new.mode is Mode.ENFORCE else []
         await append(session, now, [Entry(Event.POLICY_PUBLISHED, new.by, _told(row, ended))])
     # What was just published is read again as any other process reads it, so that all rule by the same words.
     world.loaded[row.id] = await asyncio.to_thread(revived, row)
-    for order_id in due[:NUDGED_AT_ONCE]:
-        await world.nudge("look", order_id)
+    if new.mode is Mode.ENFORCE:
+        await _judge_again(world, new.policy.sha256, now)
     return row
 
 
-async def _judge_again(session: AsyncSession, sha256: str, now: datetime) -> list[str]:
-    """The orders whose open cases were judged under another policy: a look at them is due."""
-    other = judged_otherwise(sha256)
-    locked = select(Order.id).where(Order.id.in_(other)).order_by(Order.id).with_for_update()
-    ids = list((await session.execute(locked)).scalars())
+async def _judge_again(world: World, sha256: str, now: datetime) -> None:
+    """A look is due at the orders whose open cases were judged under another policy. In a transaction of its own, after the lock is
+    free: orders may be held by others. Those that are, and all where the database goes away, are found by the sweep."""
+    free = select(Order.id).where(Order.id.in_(judged_otherwise(sha256))).order_by(Order.id).with_for_update(skip_locked=True)
     sooner = func.least(func.coalesce(Order.next_look_at, now), now)
-    if ids:
-        await session.execute(update(Order).where(Order.id.in_(other)).values(next_look_at=sooner))
-    return ids
+    try:
+        async with write(world.database.sessions) as session:
+            ids = list((await session.execute(free)).scalars())
+            among = Order.id == any_(literal(ids, ARRAY(Text)))
+            await session.execute(update(Order).where(among).values(next_look_at=sooner))
+        for order_id in ids[:NUDGED_AT_ONCE]:
+            await world.nudge("look", order_id)
+    except CONNECTION_FAILURES as error:
+        log.warning("the policy is published; its open cases are found by the sweep (%s)", type(error).__name__)
 
 
 def _told(row: PublishedPolicy, ended: Sequence[PublishedPolicy]) -> dict[str, Any]:

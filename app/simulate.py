@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import Row, Text, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.archive import EVERYTHING, Past, Span, gathered, opened
+from app.archive import EVERYTHING, ArchiveDamaged, Past, Span, damaged_in, drop, gathered, opened
 from app.errors import Denied, InputInvalid
 from app.published import PolicyText, in_force, read_policy
 from app.tables import Decision, OutcomeRow
@@ -32,6 +33,8 @@ MOST_FLIPS = 10_000
 NAMED = 20
 _IN_SHORT = (
     "against",
+    "decisions",
+    "left_out",
     "first_at",
     "last_at",
     "rulings",
@@ -40,6 +43,7 @@ _IN_SHORT = (
     "not_covered",
     "not_covered_share",
     "matrix",
+    "actions",
     "flips_in_all",
     "loosened",
     "tightened",
@@ -64,12 +68,11 @@ async def simulate(
     world: World, policy: Policy, *, against: Policy | None = None, span: Span = EVERYTHING, cases: int = CASES_ON_RECORD
 ) -> dict[str, Any]:
     """The replay report as JSON: `policy` compared with `against` (what is in force, unless it is named) over the rulings of the span,
-    with the first `cases` that would be ruled otherwise and their facts as they were then."""
-    if span.since is not None and span.until is not None and span.since >= span.until:
-        raise InputInvalid([("/until", "must be later than since")])
+    with the first `cases` that would be ruled otherwise and their facts as they were then. One at a time in each process."""
+    _check(span)
     compared = await in_force(world) if against is None else against
-    past = await gathered(world, span)
-    report = await asyncio.to_thread(_replayed, world.database.url, past, compared, policy, span)
+    async with world.simulating:
+        past, report = await _over_the_past(world, compared, policy, span)
     plain = report.plain()
     flips: list[dict[str, Any]] = plain.pop("flips")
     async with world.database.sessions() as session:
@@ -79,12 +82,50 @@ async def simulate(
         "policy": _named(policy),
         "against": _named(compared),
         "decisions": past.decisions,
+        "left_out": _left_out(past, report),
         "unreadable": len(past.unreadable),
         "unreadable_first": [{"decision": item.decision, "why": item.why} for item in past.unreadable[:NAMED]],
         **plain,
+        **_actions_otherwise(plain["actions"]),
         "outcomes": _counted(flips, said),
         "cases": shown,
     }
+
+
+def _check(span: Span) -> None:
+    """Raises InputInvalid for a time that no calendar holds in UTC, and for a span that ends before it begins."""
+    for pointer, moment in (("/since", span.since), ("/until", span.until)):
+        try:
+            if moment is not None:
+                moment.astimezone(UTC)
+        except OverflowError as error:
+            raise InputInvalid([(pointer, "must lie between the years 1 and 9999 in UTC")]) from error
+    if span.since is not None and span.until is not None and span.since >= span.until:
+        raise InputInvalid([("/until", "must be later than since")])
+
+
+async def _over_the_past(world: World, old: Policy, new: Policy, span: Span) -> tuple[Past, Report]:
+    """What is damaged in the archive stops nobody: it is dropped, or passed over, and read from the decisions."""
+    without: set[int] = set()
+    while True:
+        past = await gathered(world, span, without=without)
+        try:
+            return past, await asyncio.to_thread(_replayed, world.database.url, past, old, new, span)
+        except ArchiveDamaged as error:
+            damaged = await asyncio.to_thread(damaged_in, world.database.url, past, error)
+        await drop(world, damaged)
+        without |= set(damaged)
+
+
+def _left_out(past: Past, report: Report) -> list[dict[str, Any]]:
+    """How many decisions of the span were not asked about, by reason. With `rulings` they add up to `decisions`."""
+    missing = past.decisions - report.rulings - len(past.unreadable) - report.not_replayed
+    reasons = (
+        (len(past.unreadable), "what is on record cannot be read back"),
+        (report.not_replayed, "they could not be kept in columns"),
+        (missing, "they were found neither in the archive nor beside it"),
+    )
+    return [{"count": count, "why": why} for count, why in reasons if count]
 
 
 def _replayed(url: str, past: Past, old: Policy, new: Policy, span: Span) -> Report:
@@ -94,7 +135,19 @@ def _replayed(url: str, past: Past, old: Policy, new: Policy, span: Span) -> Rep
 
 def in_short(report: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a report, without its cases."""
-    return {name: report[name] for name in _IN_SHORT} | {"rules": [item for item in report["rules"] if _differs(item)]}
+    figures = {name: report[name] for name in _IN_SHORT if name in report} | _actions_otherwise(report["actions"])
+    return figures | {"rules": [item for item in report["rules"] if _differs(item)]}
+
+
+def _actions_otherwise(matrix: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """How many actions would have been ruled tighter and looser, also in cases whose own verdict stays as it is."""
+    counts = {"actions_tightened": 0, "actions_loosened": 0}
+    for old, row in matrix.items():
+        for new, count in row.items():
+            if new != old:
+                stricter = Verdict(new).strictness > Verdict(old).strictness
+                counts["actions_tightened" if stricter else "actions_loosened"] += count
+    return counts
 
 
 def _differs(rule: Mapping[str, Any]) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, Update, and_, delete, func, literal, or_, select, text, true, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import ColumnElement, Select, Text, Update, and_, any_, delete, func, literal, or_, select, text, true, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.context import SourceRules
@@ -30,7 +30,10 @@ AT_THE_MACHINE = "system"
 LONGEST_WHY = 4_000
 MOST_NUDGES = 20
 """Of the looks that a switch makes due, how many are asked for at once; the sweep finds the others."""
-_LOCK = 7_041_998
+BEGINNINGS_LOCK = 7_041_998
+"""Whoever begins an action shares it; whoever turns a switch, or publishes a policy, has it alone. It is one lock for both, since
+both say what may begin: nothing begins under the old answer after the trail says that there is a new one. Whoever has it alone waits
+for nobody but the end of the trail, so that a switch is never kept waiting."""
 _ACTION, _SOURCE = "action:", "source:"
 
 
@@ -105,11 +108,11 @@ async def turn_on(world: World, actor: Actor, name: str, why: str) -> Switch:
 
 async def hold_still(session: AsyncSession) -> None:
     """Nobody turns a switch until this transaction ends. Taken before any row: whoever turns one waits for nothing else first."""
-    await session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": _LOCK})
+    await session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": BEGINNINGS_LOCK})
 
 
 async def _take_exclusively(session: AsyncSession) -> None:
-    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BEGINNINGS_LOCK})
 
 
 async def look_again(world: World, name: str) -> None:
@@ -118,7 +121,7 @@ async def look_again(world: World, name: str) -> None:
     now = world.clock()
     async with write(world.database.sessions) as session:
         waiting = list((await session.execute(_concerned(name))).scalars())
-        free = select(Order.id).where(Order.id.in_(waiting)).with_for_update(skip_locked=True)
+        free = select(Order.id).where(_among(waiting)).with_for_update(skip_locked=True)
         at_once = set((await session.execute(free)).scalars())
         await session.execute(_due(at_once, now))
     for order_id in waiting:
@@ -131,7 +134,12 @@ async def look_again(world: World, name: str) -> None:
 
 def _due(order_ids: Collection[str], now: datetime) -> Update:
     sooner = or_(Order.next_look_at.is_(None), Order.next_look_at > now)
-    return update(Order).where(Order.id.in_(order_ids), sooner).values(next_look_at=now)
+    return update(Order).where(_among(order_ids), sooner).values(next_look_at=now)
+
+
+def _among(order_ids: Collection[str]) -> ColumnElement[bool]:
+    """As one parameter: a statement takes 65,535, and there may be more open cases."""
+    return Order.id == any_(literal(list(order_ids), ARRAY(Text)))
 
 
 def _concerned(name: str) -> Select[str]:

@@ -28,6 +28,7 @@ from app.publishing import publish_at_start
 from app.settings import Settings
 from app.world import Clock, Nudge, World
 from guardrails.policy.load import Policy, PolicyInvalid
+from guardrails.policy.reader import decoded
 from guardrails.taxonomy import Action
 
 _T = TypeVar("_T")
@@ -105,7 +106,7 @@ def load_configuration(directory: Path) -> Configuration:
     def read(name: str, load: Callable[[str, str], _T]) -> _T | None:
         path = directory / name
         try:
-            return load(path.read_text(encoding="utf-8"), name)
+            return load(decoded(path.read_bytes(), name), name)
         except OSError as error:
             problems.append(f"{name}: {error.strerror}; put it into {directory} or set ORDERMEND_CONFIG_DIR")
         except PolicyInvalid as error:
@@ -124,7 +125,7 @@ def load_configuration(directory: Path) -> Configuration:
 def _policy(directory: Path, text: str, name: str) -> tuple[Policy, PolicyText]:
     """The policy file with the overlay that tightens it, where there is one."""
     overlay = directory / OVERLAY
-    written = PolicyText(name, text, overlay.read_text(encoding="utf-8") if overlay.exists() else None)
+    written = PolicyText(name, text, decoded(overlay.read_bytes(), OVERLAY) if overlay.exists() else None)
     return read_policy(written), written
 
 

@@ -1,5 +1,6 @@
 """What the running program has at hand. Every step is given a World and uses only the parts it needs."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,3 +36,5 @@ class World:
     nudge: Nudge
     loaded: dict[str, Policy] = field(default_factory=dict)
     """Published policies that this process has read already, by the id of their row."""
+    simulating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the past is replayed: it takes all of a core, and whoever turns a switch meanwhile must still be answered."""

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Header, Response
 
 from app import published, publishing, simulate
 from app.errors import InputInvalid
-from app.published import OVERLAY, PolicyText
+from app.published import OVERLAY, NoOverlay, PolicyText
 from app.simulate import Span
 from app.web.api import PEOPLE_ONLY, takes
 from app.web.at_hand import AWorld
@@ -88,16 +88,18 @@ async def simulate_policy(
     "/publish",
     summary="Put a policy in force or in shadow",
     status_code=201,
+    responses={409: {"description": "It cannot be published as things stand; nothing was changed."}},
     openapi_extra=takes("PolicyPublication") | PEOPLE_ONLY,
 )
 async def publish_policy(
     world: AWorld, who: PublishesPolicy, body: Annotated[PolicyPublication, Depends(JsonBody(PolicyPublication))]
 ) -> Publication:
     """By a lead or an admin. From the answer on every process rules by it, and open cases are judged again. 409 when it is in force
-    already, or another one was published meanwhile."""
+    already, or another one was published meanwhile, or an overlay is in force and `overlay` is absent: null says that it is to end."""
     written = PolicyText(SENT, body.policy, body.overlay)
+    without = NoOverlay.MEANT if "overlay" in body.model_fields_set else NoOverlay.NOT_SAID
     try:
-        return publication(await publishing.publish(world, who.actor, written, body.mode, body.why))
+        return publication(await publishing.publish(world, who.actor, written, body.mode, body.why, no_overlay=without))
     except PolicyInvalid as error:
         raise located(error) from error
 

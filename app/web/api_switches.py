@@ -23,7 +23,12 @@ async def list_switches(world: AWorld, _: ReadsPolicy) -> list[SwitchShown]:
         return [switch_shown(item) for item in await switches.all_switches(session, world.sources)]
 
 
-@router.put("/switches/{name}", summary="Turn a switch off or on", openapi_extra=takes("SwitchRequest") | PEOPLE_ONLY)
+@router.put(
+    "/switches/{name}",
+    summary="Turn a switch off or on",
+    responses={404: {"description": "There is no such switch."}},
+    openapi_extra=takes("SwitchRequest") | PEOPLE_ONLY,
+)
 async def turn_switch(
     name: str, world: AWorld, who: TurnsSwitches, body: Annotated[SwitchRequest, Depends(JsonBody(SwitchRequest))]
 ) -> SwitchShown:

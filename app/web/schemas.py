@@ -179,7 +179,7 @@ class PolicyPublication(Sent):
     """`shadow` puts it on trial: what it would rule is recorded, and nothing follows from it."""
 
     policy: PolicyDocument
-    overlay: PolicyDocument | None = None
+    overlay: PolicyDocument | None = Field(None, description="Where one is in force, null says that it ends; absent, 409.")
     mode: Mode = Mode.ENFORCE
     why: ReasonText = Field(description="Why. It goes on record.")
 

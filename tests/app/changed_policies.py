@@ -17,6 +17,13 @@ def high_value(usd: str, version: str = "lowered") -> PolicyText:
     return PolicyText("policy.yaml", versioned(re.sub(r"^examples:.*", "", changed, flags=re.MULTILINE | re.DOTALL), version))
 
 
+def overlaid(written: PolicyText) -> PolicyText:
+    """With an overlay that lowers one more limit."""
+    version = re.findall(r"^version: (.*)$", written.document, re.MULTILINE)[0]
+    overlay = f"schema: ordermend/policy-overlay/v1\nversion: peak\ntightens: {version}\nlimits:\n  high_value: {{KWD: none}}\n"
+    return PolicyText(written.name, written.document, overlay)
+
+
 def versioned(text: str, version: str) -> str:
     changed, found = re.subn(r"^version: .*$", f"version: {version}", text, count=1, flags=re.MULTILINE)
     assert found == 1

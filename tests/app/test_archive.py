@@ -161,6 +161,63 @@ async def test_a_decision_that_was_committed_late_is_not_lost(world: World, cloc
         assert (await session.get(ArchivedRuling, "dec_late")) is not None
 
 
+async def test_a_decision_that_a_wrong_clock_dates_ahead_hides_none_of_those_that_follow(world: World, clock: Clock) -> None:
+    await traffic(world, clock, 3)
+    first, *_ = await decided(world)
+    async with write(world.database.sessions) as session:
+        await session.execute(update(Decision).where(Decision.id == first).values(at=clock.now + timedelta(days=400)))
+    while await archive(world, 1):
+        pass
+    clock.forward(hours=60)
+    await traffic_more(world, clock)
+    assert sorted(found(world, await gathered(world, EVERYTHING))) == sorted(await decided(world))
+    assert await archive(world, 1)
+
+
+async def dated(world: World, decision: str, clock: Clock, days: int) -> None:
+    """A copy of this decision, so many days ago: what a slow clock writes."""
+    async with write(world.database.sessions) as session:
+        row = (await session.execute(select(Decision.__table__).where(Decision.id == decision))).mappings().one()
+        late = {**row, "id": f"dec_{days}_days", "at": clock.now - timedelta(days=days)}
+        await session.execute(insert(Decision).values(late))
+
+
+async def test_decisions_that_lie_far_behind_the_newest_segment_are_replayed_too(world: World, clock: Clock) -> None:
+    await traffic(world, clock, 3)
+    assert await archive(world, 3)
+    for days in (3, 400):
+        await dated(world, (await decided(world))[-1], clock, days)
+    assert sorted(found(world, await gathered(world, EVERYTHING))) == sorted(await decided(world))
+    recent = await gathered(world, Span(since=clock.now - timedelta(days=9)))
+    assert "dec_3_days" in found(world, recent)
+    assert "dec_400_days" not in found(world, recent)
+
+
+async def test_what_lies_far_behind_is_archived_once_it_fills_a_segment(world: World, clock: Clock) -> None:
+    await traffic(world, clock, 4)
+    while await archive(world, 2):
+        pass
+    left = len((await gathered(world, EVERYTHING)).tail)
+    for days in (3, 4):
+        await dated(world, (await decided(world))[-1], clock, days)
+    assert await archive(world, 2)
+    past = await gathered(world, EVERYTHING)
+    assert len(past.tail) == left
+    assert sorted(found(world, past)) == sorted(await decided(world))
+
+
+async def test_a_segments_worth_of_unreadable_decisions_does_not_stop_archiving(world: World, clock: Clock) -> None:
+    await traffic(world, clock, 6)
+    bad = (await decided(world))[:2]
+    async with write(world.database.sessions) as session:
+        await session.execute(update(Decision).where(Decision.id.in_(bad)).values(facts={"order.total": "from another age"}))
+    assert await archive(world, 2)
+    past = await gathered(world, EVERYTHING)
+    assert len(past.segments) == 1
+    assert {item.decision for item in past.unreadable} == set(bad)
+    assert sorted(found(world, past)) == sorted(set(await decided(world)) - set(bad))
+
+
 async def test_only_one_process_archives_at_a_time(world: World, clock: Clock) -> None:
     await traffic(world, clock, 3)
     async with write(world.database.sessions) as session:

@@ -1,10 +1,11 @@
 """`ordermend policy replay|publish|shadow-end|history` on a database of their own."""
 
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
-from tests.app.changed_policies import BROKEN, SHIPPED, high_value
+from tests.app.changed_policies import BROKEN, FILE, SHIPPED, high_value, overlaid
 from tests.app.test_cli_database import make_key, report_failed_payment
 from tests.app.typed import Terminal
 
@@ -53,6 +54,17 @@ def test_every_mistake_of_the_policy_is_told(terminal: Terminal, tmp_path: Path)
     assert told["errors"][0]["line"] > 0
 
 
+def test_a_file_that_is_not_text_is_refused_as_check_refuses_it(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "latin.yaml"
+    file.write_bytes(SHIPPED.encode() + "# Größe\n".encode("latin-1"))
+    lead(terminal)
+    checked = terminal.type("policy", "check", str(file))
+    for words in (("replay", "--policy", str(file)), ("publish", str(file), "--why", "x")):
+        said = terminal.type("policy", *words)
+        assert (said.code, said.out) == (1, checked.out)
+    assert "UTF-8" in checked.out
+
+
 def test_a_time_that_cannot_be_read_is_a_mistake_of_the_caller(terminal: Terminal, lowered: str) -> None:
     said = terminal.type("policy", "replay", "--policy", lowered, "--since", "yesterday")
     assert said.code == 2
@@ -91,3 +103,37 @@ def test_asking_for_something_does_not_put_a_changed_file_in_force(terminal: Ter
     assert terminal.type("policy", "publish", str(folder / "policy.yaml"), "--why", "fewer surprises").code == 0
     (folder / "policy.yaml").write_text(SHIPPED, encoding="utf-8")
     assert "which was ended; in force is version lowered" in terminal.type("doctor").out
+
+
+def test_an_overlay_in_force_ends_only_where_it_is_said(terminal: Terminal, tmp_path: Path, lowered: str) -> None:
+    overlay = tmp_path / "peak.yaml"
+    overlay.write_text(str(overlaid(high_value("40.00")).overlay), encoding="utf-8")
+    lead(terminal)
+    with_it = terminal.type("policy", "publish", lowered, "--overlay", str(overlay), "--why", "peak")
+    assert (with_it.code, "lowered+peak is in force" in with_it.out) == (0, True)
+    silent = terminal.type("policy", "publish", lowered, "--why", "peak is over")
+    assert silent.code == 5
+    assert "--no-overlay" in silent.err
+    both = terminal.type("policy", "publish", lowered, "--overlay", str(overlay), "--no-overlay", "--why", "peak is over")
+    assert both.code == 2
+    assert "publish FILE --no-overlay --why" in terminal.type("doctor").out
+    said = terminal.type("policy", "publish", lowered, "--no-overlay", "--why", "peak is over")
+    assert (said.code, "lowered is in force" in said.out) == (0, True)
+
+
+def test_doctor_says_how_a_file_is_published_with_its_overlay_and_how_one_on_trial_is(terminal: Terminal, tmp_path: Path) -> None:
+    folder = Path(copytree(FILE.parent, tmp_path / "config"))
+    shipped = overlaid(high_value("500.00", "usual"))
+    (folder / "policy.yaml").write_text(shipped.document, encoding="utf-8")
+    (folder / "overlay.yaml").write_text(str(shipped.overlay), encoding="utf-8")
+    terminal.setenv(ORDERMEND_CONFIG_DIR=str(folder))
+    lead(terminal)
+    other = tmp_path / "lowered.yaml"
+    other.write_text(high_value("40.00").document, encoding="utf-8")
+    assert terminal.type("policy", "publish", str(other), "--no-overlay", "--why", "x").code == 0
+    assert "publish FILE --overlay overlay.yaml --why" in terminal.type("doctor").out
+    trial = high_value("41.00", "tried")
+    (folder / "policy.yaml").write_text(trial.document, encoding="utf-8")
+    (folder / "overlay.yaml").unlink()
+    assert terminal.type("policy", "publish", str(folder / "policy.yaml"), "--shadow", "--why", "see first").code == 0
+    assert "a start does not put in force what is on trial" in terminal.type("doctor").out

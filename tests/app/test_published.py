@@ -7,17 +7,17 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
-from app import queue, trail
+from app import act, queue, store, switches, trail
 from app.database import write
 from app.errors import ConfigurationInvalid, Denied, InputInvalid, PolicyNotPublished
 from app.governing import governing
-from app.published import PolicyText, history, in_force, read_policy, unreadable
+from app.published import NoOverlay, PolicyText, history, in_force, read_policy, unreadable
 from app.publishing import end_shadow, publish, publish_at_start
 from app.settings import Settings
-from app.tables import Decision, PublishedPolicy
-from app.wiring import open_world
+from app.tables import ActionRow, ActionState, Decision, PublishedPolicy
+from app.wiring import load_configuration, open_world
 from app.world import World
 from guardrails.gate import guard
 from guardrails.policy.load import PolicyInvalid
@@ -25,8 +25,8 @@ from guardrails.policy.tables import Mode
 from guardrails.proposal import AGENT, Actor
 from guardrails.standing import NOTHING_SPENT
 from guardrails.taxonomy import Action, PrincipalKind, Verdict
-from tests.app.changed_policies import AS_SHIPPED, BROKEN, FILE, high_value
-from tests.builders import order_arrives, person, the_case, trail_of, warehouse_busy
+from tests.app.changed_policies import AS_SHIPPED, BROKEN, FILE, high_value, overlaid
+from tests.builders import actions, order_arrives, person, the_case, trail_of, warehouse_busy
 from tests.conftest import Clock
 from tests.guardrails.clean_case import clean_facts, clean_proposal
 from tests.steps import work
@@ -116,7 +116,84 @@ async def test_two_first_starts_at_once_publish_one_policy(settings: Settings, c
         assert {(await in_force(each)).sha256 for each in started} == {world.policy.sha256}
 
 
+async def test_a_start_does_not_put_in_force_what_is_on_trial(
+    settings: Settings, clock: Clock, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    at_home = settings.model_copy(update={"config_dir": folder})
+    async with open_world(at_home, clock=clock) as world:
+        shipped = (await in_force(world)).sha256
+        await publish(world, LEAD, high_value("40.00"), Mode.SHADOW, "see first")
+        (folder / "policy.yaml").write_text(high_value("40.00").document, encoding="utf-8")
+    with caplog.at_level(logging.WARNING):
+        async with open_world(at_home, clock=clock) as world:
+            assert (await in_force(world)).sha256 == shipped
+            assert {(row.mode, row.ended_at is None) for row in await rows(world)} == {("enforce", True), ("shadow", True)}
+            await end_shadow(world, LEAD, "seen enough")
+    assert "lee put in shadow (see first)" in caplog.text
+    assert "`ordermend policy publish`" in caplog.text
+    found = await start(settings, clock, folder)
+    assert [(by, version) for by, version, stands in found if stands] == [("start", "lowered")]
+
+
+@pytest.mark.parametrize("name", ["owners.yaml", "policy.yaml", "overlay.yaml"])
+def test_a_file_that_is_not_utf_8_is_a_mistake_with_its_place(folder: Path, name: str) -> None:
+    file = folder / name
+    file.write_bytes((file.read_bytes() if file.exists() else b"") + b"# first\n# Gr\xf6\xdfe\n")
+    line = file.read_bytes().count(b"\n")
+    with pytest.raises(ConfigurationInvalid, match=rf"^{name}:{line}:5: not text"):
+        load_configuration(folder)
+
+
 # --- publishing ---
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_an_overlay_in_force_does_not_end_unless_somebody_says_so(world: World, clock: Clock, mode: Mode) -> None:
+    clock.forward(minutes=1)
+    first = await publish(world, LEAD, overlaid(high_value("45.00", "peaked")), Mode.ENFORCE, "peak")
+    clock.forward(minutes=1)
+    with pytest.raises(PolicyNotPublished, match="--no-overlay"):
+        await publish(world, LEAD, high_value("40.00"), mode, "lower")
+    assert (await in_force(world)).sha256 == first.sha256
+    assert len(await rows(world)) == 2
+    row = await publish(world, LEAD, high_value("40.00"), mode, "lower", no_overlay=NoOverlay.MEANT)
+    assert (row.overlay, row.version) == (None, "lowered")
+
+
+async def test_neither_a_publication_nor_a_switch_waits_for_an_order_that_somebody_holds(world: World, clock: Clock) -> None:
+    await order_arrives(world)
+    await warehouse_busy(world)
+    await work(world)
+    clock.forward(minutes=1)
+    async with write(world.database.sessions) as session:
+        await store.lock_order(session, (await the_case(world)).order_id)
+        async with asyncio.timeout(20):
+            row = await publish(world, LEAD, high_value("40.00"), Mode.ENFORCE, "at once")
+            await switches.turn_off(world, LEAD, "action:refund_payment", "twice")
+    assert (await in_force(world)).sha256 == row.sha256
+
+
+async def test_a_policy_is_published_before_an_action_begins_or_after_and_not_meanwhile(world: World, clock: Clock) -> None:
+    clock.forward(minutes=1)
+    before = (await in_force(world)).sha256
+    async with write(world.database.sessions) as session:
+        await switches.hold_still(session)
+        asked = asyncio.create_task(publish(world, LEAD, high_value("40.00"), Mode.ENFORCE, "fewer surprises"))
+        async with asyncio.timeout(20):
+            while not await somebody_waits_for_a_lock(world):
+                pass
+        assert (await in_force(world)).sha256 == before
+    after = (await asked).sha256
+    assert after != before
+    assert (await in_force(world)).sha256 == after
+
+
+async def somebody_waits_for_a_lock(world: World) -> bool:
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database WHERE NOT granted AND datname = current_database()"
+    )
+    async with world.database.sessions() as session:
+        return bool((await session.execute(waiting)).scalar_one())
 
 
 async def test_a_published_policy_governs_every_process_at_once(settings: Settings, clock: Clock, world: World) -> None:
@@ -225,6 +302,20 @@ async def test_a_policy_that_cannot_be_read_any_more_blocks_everything(world: Wo
     case = await the_case(fresh)
     assert case.verdict == Verdict.BLOCK
     assert "cannot be read" in case.sentence
+
+
+async def test_what_was_allowed_does_not_begin_once_the_policy_cannot_be_read_any_more(world: World) -> None:
+    await order_arrives(world)
+    await warehouse_busy(world)
+    await work(world)
+    row = (await actions(world))[0]
+    async with write(world.database.sessions) as session:
+        waiting = {"state": ActionState.INTENDED.value, "started_at": None, "approved_by": ["kim"]}
+        await session.execute(update(ActionRow).where(ActionRow.id == row.id).values(waiting))
+        await session.execute(update(PublishedPolicy).values(document="not a policy"))
+    await act.carry_out(replace(world, loaded={}), row.id)
+    after = next(item for item in await actions(world) if item.id == row.id)
+    assert (after.state, after.error) == (ActionState.REFUSED, f"The policy in force does not know {row.action}.")
 
 
 async def test_with_nothing_in_force_everything_is_blocked(world: World, clock: Clock) -> None:

@@ -1,9 +1,14 @@
 """What another policy would have ruled on what was really ruled, compared with ruling each of them again."""
 
+import asyncio
+import logging
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app import outcomes
 from app.archive import Span, archive
@@ -11,10 +16,12 @@ from app.database import write
 from app.errors import Denied, InputInvalid
 from app.past_rulings import past, read_ruling
 from app.published import PolicyText, read_policy
-from app.simulate import may_simulate, read, simulate
-from app.tables import Case, Decision
+from app.publishing import publish
+from app.simulate import in_short, may_simulate, read, simulate
+from app.tables import Case, Decision, RulingColumn, RulingSegment
 from app.world import World
 from guardrails.policy.load import Policy
+from guardrails.policy.tables import Mode
 from guardrails.proposal import AGENT
 from guardrails.recorded import RecordedRuling, rule_again
 from tests.app.changed_policies import SHIPPED, high_value
@@ -98,6 +105,52 @@ async def test_only_the_span_is_asked_about(world: World, clock: Clock) -> None:
         await simulate(world, LOWERED, span=Span(noon, noon))
 
 
+@pytest.mark.parametrize(
+    ("span", "pointer"),
+    [
+        (Span(since=datetime.fromisoformat("9999-12-31T23:59:00-14:00")), "/since"),
+        (Span(until=datetime.fromisoformat("0001-01-01T00:00:00+14:00")), "/until"),
+    ],
+)
+async def test_a_time_that_no_calendar_holds_is_a_mistake_of_the_caller(world: World, span: Span, pointer: str) -> None:
+    with pytest.raises(InputInvalid, match=pointer):
+        await simulate(world, LOWERED, span=span)
+
+
+async def test_one_is_replayed_at_a_time(world: World) -> None:
+    async with world.simulating:
+        asked = asyncio.create_task(simulate(world, LOWERED))
+        done, _ = await asyncio.wait([asked], timeout=0.3)
+        assert not done
+    assert (await asked)["decisions"] == 0
+
+
+async def test_actions_ruled_otherwise_are_told_where_the_case_stays_as_it_is(world: World, clock: Clock) -> None:
+    await order_arrives(world, total_price="700.00")
+    await event_arrives(world, "wms.order.rejected", {"reason": "out_of_stock"})
+    await work(world)
+    waits = read_policy(every_action_waits())
+    report = await simulate(world, waits)
+    assert (report["tightened"], report["flips_in_all"]) == (0, 0)
+    assert report["actions_tightened"] == report["actions"]["automate"]["review"] > 0
+    back = await simulate(world, world.policy, against=waits)
+    assert (back["loosened"], back["actions_loosened"]) == (0, report["actions_tightened"])
+    assert in_short(back)["actions_loosened"] == back["actions_loosened"]
+
+
+def every_action_waits() -> PolicyText:
+    """The shipped policy with one more rule: a person decides about every action, also about those that protect."""
+    rule = """rules:
+  - id: review.everything
+    effect: review
+    owner: operations
+    when: order.total >= 0.00 USD
+    because: everything waits at present
+    until: it is over
+"""
+    return PolicyText("policy.yaml", high_value("500.00", "waits").document.replace("\nrules:\n", f"\n{rule}", 1))
+
+
 async def test_two_policies_that_are_not_in_force_can_be_compared(world: World, clock: Clock) -> None:
     await day(world, clock)
     report = await simulate(world, world.policy, against=LOWERED)
@@ -130,6 +183,70 @@ async def test_a_decision_that_cannot_be_read_is_said_to_be_left_out(world: Worl
     report = await simulate(world, LOWERED)
     assert (report["unreadable"], report["unreadable_first"][0]["decision"]) == (1, one)
     assert report["decisions"] == report["rulings"] + 1
+    assert report["left_out"] == in_short(report)["left_out"] == [{"count": 1, "why": "what is on record cannot be read back"}]
+
+
+async def damage(world: World, column: str) -> int:
+    """Bytes of the first segment's column are changed; its id."""
+    async with write(world.database.sessions) as session:
+        first = (await session.execute(select(func.min(RulingSegment.id)))).scalar_one()
+        here = (RulingColumn.segment_id == first) & (RulingColumn.name == column)
+        await session.execute(update(RulingColumn).where(here).values(data=b"OMC1 and nothing that fits"))
+    return first
+
+
+async def segments(world: World) -> list[int]:
+    async with world.database.sessions() as session:
+        return list((await session.execute(select(RulingSegment.id).order_by(RulingSegment.id))).scalars())
+
+
+@pytest.mark.parametrize("column", ["segment", "field:order.total", "actions"])
+async def test_a_damaged_segment_is_dropped_and_its_decisions_are_read_again(
+    world: World, clock: Clock, column: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await day(world, clock)
+    whole = await simulate(world, LOWERED, cases=500)
+    while await archive(world, 3):
+        pass
+    before = await segments(world)
+    broken = await damage(world, column)
+    with caplog.at_level(logging.WARNING):
+        report = await simulate(world, LOWERED, cases=500)
+    assert f"segment {broken} of the archive is damaged" in caplog.text
+    assert flipped(report) == flipped(whole)
+    assert (report["rulings"], report["matrix"], report["left_out"]) == (whole["rulings"], whole["matrix"], [])
+    assert await segments(world) == before[1:]
+    assert await archive(world, 3)
+    again = await simulate(world, LOWERED, cases=500)
+    assert (again["rulings"], again["matrix"]) == (whole["rulings"], whole["matrix"])
+
+
+async def test_whoever_may_not_write_reads_past_a_damaged_segment(world: World, clock: Clock) -> None:
+    await day(world, clock)
+    whole = await simulate(world, LOWERED, cases=500)
+    while await archive(world, 3):
+        pass
+    before = await segments(world)
+    await damage(world, "at")
+    reading = {"options": "-c default_transaction_read_only=on"}
+    engine = create_async_engine(world.database.engine.url, connect_args=reading)
+    database = replace(world.database, engine=engine, sessions=async_sessionmaker(engine, expire_on_commit=False))
+    try:
+        report = await simulate(replace(world, database=database), LOWERED, cases=500)
+    finally:
+        await engine.dispose()
+    assert flipped(report) == flipped(whole)
+    assert (report["rulings"], report["left_out"]) == (whole["rulings"], [])
+    assert await segments(world) == before
+
+
+async def test_publishing_is_not_stopped_by_a_damaged_segment(world: World, clock: Clock) -> None:
+    await day(world, clock)
+    assert await archive(world, 3)
+    await damage(world, "rows")
+    row = await publish(world, person("lee", "lead"), high_value("40.00"), Mode.ENFORCE, "fewer surprises")
+    assert row.report is not None
+    assert row.report["rulings"] == row.report["decisions"] > 0
 
 
 async def test_with_no_past_there_is_nothing_to_compare(world: World) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, text, update
 
 from app import act, pipeline, queue, reader, review, store, switches, trail
 from app.database import write
@@ -428,6 +428,29 @@ async def test_the_sweep_finds_the_cases_that_a_switch_concerns(acting: World) -
     nudges = Nudges()
     await queue.sweep(replace(acting, nudge=nudges))
     assert (queue.LOOK, (await orders(acting))[0].id) in nudges.asked
+
+
+async def test_a_switch_is_turned_with_more_open_cases_than_a_statement_takes_parameters(acting: World, clock: Clock) -> None:
+    await turn_off(acting, LEAD, SWITCH, WHY)
+    await busy(acting)
+    await work(acting)
+    copied = (
+        "INSERT INTO {0} OVERRIDING SYSTEM VALUE SELECT (jsonb_populate_record(r, {1})).* FROM {0} r, generate_series(1, 66000) n"
+    )
+    async with write(acting.database.sessions) as session:
+        for table, other in (
+            ("orders", "jsonb_build_object('id', id || n, 'ref', ref || n)"),
+            (
+                "cases",
+                "jsonb_build_object('id', id || n, 'order_id', order_id || n, 'fingerprint', fingerprint || n, 'seq', seq + n)",
+            ),
+        ):
+            await session.execute(text(copied.format(table, other)))
+    clock.forward(minutes=1)
+    await turn_on(replace(acting, nudge=Nudges()), LEAD, SWITCH, "mended")
+    async with acting.database.sessions() as session:
+        due = select(func.count()).select_from(Order).where(Order.next_look_at <= clock.now)
+        assert (await session.execute(due)).scalar_one() == 66_001
 
 
 async def test_many_cases_are_all_looked_at(acting: World) -> None:

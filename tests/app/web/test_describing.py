@@ -75,3 +75,11 @@ def test_the_page_shows_text_as_text() -> None:
     assert "<script>" not in shown
     assert "<i>" not in shown
     assert "<code>&lt;b&gt;</code>" in shown
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [("/api/v1/policy/publish", "post", "409"), ("/api/v1/switches/{name}", "put", "404")],
+)
+def test_what_a_policy_or_a_switch_can_be_refused_with_is_described(http_app: FastAPI, path: str, method: str, status: str) -> None:
+    assert http_app.openapi()["paths"][path][method]["responses"][status]["description"]

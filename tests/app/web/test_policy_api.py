@@ -7,7 +7,7 @@ import pytest
 
 from app.world import World
 from guardrails.taxonomy import PrincipalKind
-from tests.app.changed_policies import AS_SHIPPED, BROKEN, high_value
+from tests.app.changed_policies import AS_SHIPPED, BROKEN, high_value, overlaid
 from tests.builders import order_arrives, warehouse_busy
 from tests.conftest import Clock, MakeKey
 from tests.steps import work
@@ -61,6 +61,21 @@ async def test_a_lead_publishes_and_it_governs(client: httpx.AsyncClient, lead: 
 async def test_publishing_what_is_in_force_is_a_conflict(client: httpx.AsyncClient, lead: dict[str, str]) -> None:
     answer = await post(client, "publish", lead, policy=AS_SHIPPED.document, why="again")
     assert (answer.status_code, answer.json()["code"]) == (409, "policy_not_published")
+
+
+async def test_an_absent_overlay_does_not_end_one_that_is_in_force_and_null_does(
+    client: httpx.AsyncClient, lead: dict[str, str], clock: Clock
+) -> None:
+    clock.forward(minutes=1)
+    overlay = overlaid(high_value("40.00")).overlay
+    assert (await post(client, "publish", lead, policy=LOWERED, overlay=overlay, why="peak")).status_code == 201
+    clock.forward(minutes=1)
+    silent = await post(client, "publish", lead, policy=LOWERED, why="peak is over")
+    assert (silent.status_code, silent.json()["code"]) == (409, "policy_not_published")
+    assert '"overlay": null' in silent.json()["detail"]
+    assert (await in_force(client, lead))["version"] == "lowered+peak"
+    said = await post(client, "publish", lead, policy=LOWERED, overlay=None, why="peak is over")
+    assert (said.status_code, said.json()["version"]) == (201, "lowered")
 
 
 @pytest.mark.parametrize("path", ["publish", "simulate"])
