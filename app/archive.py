@@ -22,10 +22,10 @@ from app.database import write
 from app.past_rulings import Unreadable, not_archived, past, read_ruling
 from app.tables import ArchivedRuling, Decision, RulingColumn, RulingSegment
 from app.world import World
-from guardrails.recorded import RecordedRuling
-from guardrails.segment_bytes import unpack
-from guardrails.segment_writing import encode_segment
-from guardrails.segments import FORMAT, Segment, SegmentDamaged
+from guardrails.replay.recorded import RecordedRuling
+from guardrails.replay.segment_bytes import unpack
+from guardrails.replay.segment_writing import encode_segment
+from guardrails.replay.segments import FORMAT, Segment, SegmentDamaged
 
 FULL = 4_096
 """Rulings in one archived segment. What is not archived yet is read while a replay waits, about a thousand in a second."""

@@ -15,7 +15,7 @@ from guardrails.money import Money, MoneyError
 from guardrails.policy.catalogue import CATALOGUE, Writer
 from guardrails.policy.language import ValueType
 from guardrails.proposal import Evidence, ProposedAction
-from guardrails.recorded import RecordedAction, RecordedRuling, own_amount
+from guardrails.replay.recorded import RecordedAction, RecordedRuling, own_amount
 from guardrails.ruling import GroundedEvidence
 from guardrails.standing import NOTHING_SPENT, Spent, Standing
 from guardrails.taxonomy import Action, Category, Verdict

@@ -20,7 +20,7 @@ from app.world import World
 from guardrails.facts import rfc3339
 from guardrails.policy.load import Policy
 from guardrails.proposal import Actor
-from guardrails.replay_report import Report, replay
+from guardrails.replay.report import Report, replay
 from guardrails.taxonomy import PrincipalKind, Verdict
 
 __all__ = ["CASES_ON_RECORD", "EVERYTHING", "Span", "in_short", "may_simulate", "read", "simulate"]

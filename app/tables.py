@@ -371,7 +371,7 @@ class RulingSegment(Base):
 
 
 class RulingColumn(Base):
-    """One column of a segment, as `guardrails/segments.py` encodes it."""
+    """One column of a segment, as `guardrails/replay/segments.py` encodes it."""
 
     __tablename__ = "ruling_columns"
     segment_id: Mapped[int] = mapped_column(BigInteger, ForeignKey("ruling_segments.id"), primary_key=True)

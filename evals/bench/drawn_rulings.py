@@ -10,7 +10,7 @@ from guardrails.facts import UNKNOWN, Fact, Facts
 from guardrails.money import Money
 from guardrails.policy.tables import Policy
 from guardrails.proposal import ProposedAction
-from guardrails.recorded import RecordedAction, RecordedRuling, own_amount, rule_again
+from guardrails.replay.recorded import RecordedAction, RecordedRuling, own_amount, rule_again
 from guardrails.standing import Spent, Standing
 from guardrails.taxonomy import Action, Category, Verdict
 

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 from evals.bench.drawn_rulings import BEGIN, draw_rulings
 from guardrails.policy.load import load_policy
 from guardrails.policy.tables import Policy
-from guardrails.recorded import RecordedRuling, rule_again
-from guardrails.replay_report import Report, replay
-from guardrails.segment_bytes import Packed, pack, pack_numbers, unpack
-from guardrails.segment_shapes import EPOCH
-from guardrails.segment_writing import encode_segment
-from guardrails.segments import Segment
+from guardrails.replay.recorded import RecordedRuling, rule_again
+from guardrails.replay.report import Report, replay
+from guardrails.replay.segment_bytes import Packed, pack, pack_numbers, unpack
+from guardrails.replay.segment_shapes import EPOCH
+from guardrails.replay.segment_writing import encode_segment
+from guardrails.replay.segments import Segment
 
 POLICY = Path(__file__).parents[2] / "config" / "policy.yaml"
 RULINGS, DISTINCT, LIVE, ROUNDS = 1_000_000, 30_000, 3_000, 3

@@ -143,7 +143,10 @@ def check_action(item: ActionPolicy, entry: Table) -> None:
     if item.risk_class is RiskClass.R3 and item.default is Verdict.AUTOMATE:
         say(node("default", entry.node), "R3 is money or irreversible: its default is review")
     if item.risk_class is RiskClass.R2 and item.default is Verdict.AUTOMATE:
-        say(node("default", entry.node), "R2 is seen by the customer: its default is review, and a permit says when it may run by itself")
+        say(
+            node("default", entry.node),
+            "R2 is seen by the customer: its default is review, and a permit says when it may run by itself",
+        )
     if item.protective and item.risk_class is not RiskClass.R1:
         say(node("protective", entry.node), "only an R1 action can be protective")
     if item.risk_class in (RiskClass.R1, RiskClass.R2, RiskClass.R3) and item.default is Verdict.AUTOMATE and item.evidence < 1:

@@ -1,7 +1,7 @@
 """What a condition is made of once it is read: typed nodes with the column at which each stands.
 
 The tree has no behaviour. `language.py` turns it into closures (the reference), `generated.py` into Python text,
-`guardrails/columns.py` into arrays; all of them mean the same by it, and a test holds them to that.
+`guardrails/replay/columns.py` into arrays; all of them mean the same by it, and a test holds them to that.
 """
 
 from collections.abc import Iterator, Mapping

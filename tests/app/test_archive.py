@@ -11,7 +11,7 @@ from app.judge import look
 from app.past_rulings import Unreadable, past, read_ruling, standing_of
 from app.tables import ArchivedRuling, Decision, RulingSegment
 from app.world import World
-from guardrails.recorded import RecordedRuling, rule_again
+from guardrails.replay.recorded import RecordedRuling, rule_again
 from guardrails.standing import NOTHING_SPENT, Spent, Standing
 from guardrails.taxonomy import Action, Category, Verdict
 from tests.builders import event_arrives, order_arrives, orders, payment, stripe_says, warehouse_busy

@@ -123,7 +123,8 @@ async def test_a_decision_records_how_its_budgets_and_the_switches_stood(acting:
     await warehouse_busy(acting, "#2")
     await work(acting)
     first, second = [body["standing"] for _, body in await trail_of(acting, Event.DECISION_MADE)]
-    assert first == {"off": [], "spent": {key: {"count": 0, "money": {}} for key in ("fulfilment", OWN)}}
+    untouched = {key: {"count": 0, "money": {}} for key in ("fulfilment", OWN)}
+    assert first == {"off": [], "speaking": ["shopify", "wms"], "spent": untouched}
     assert second["spent"][OWN] == {"count": 1, "money": {}}
 
 
@@ -411,7 +412,7 @@ async def test_with_figures_that_cannot_be_seen_a_person_decides(acting: World, 
     assert (case.state, peer.calls) == (CaseState.REVIEW, [])
     assert "we could not see what is left" in case.sentence
     ((_, made),) = await trail_of(acting, Event.DECISION_MADE)
-    assert made["standing"] == {"off": [], "spent": None}
+    assert made["standing"] == {"off": [], "speaking": ["shopify", "wms"], "spent": None}
 
 
 async def test_what_is_left_is_told_per_budget_and_unit(world: World) -> None:

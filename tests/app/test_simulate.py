@@ -23,7 +23,7 @@ from app.world import World
 from guardrails.policy.load import Policy
 from guardrails.policy.tables import Mode
 from guardrails.proposal import AGENT
-from guardrails.recorded import RecordedRuling, rule_again
+from guardrails.replay.recorded import RecordedRuling, rule_again
 from tests.app.changed_policies import SHIPPED, high_value
 from tests.builders import event_arrives, order_arrives, payment, person, stripe_says, warehouse_busy
 from tests.conftest import Clock

@@ -8,10 +8,10 @@ import pytest
 from evals.bench.drawn_rulings import draw_rulings
 from evals.bench.replay import POLICY, changed, measure, write_segments
 from guardrails.policy.load import load_policy
-from guardrails.recorded import rule_again
-from guardrails.replay_report import replay
-from guardrails.segment_writing import encode_segment
-from guardrails.segments import Segment
+from guardrails.replay.recorded import rule_again
+from guardrails.replay.report import replay
+from guardrails.replay.segment_writing import encode_segment
+from guardrails.replay.segments import Segment
 from guardrails.taxonomy import Verdict
 
 

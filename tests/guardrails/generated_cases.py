@@ -6,11 +6,11 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
-from guardrails.columns import LARGEST
 from guardrails.facts import UNKNOWN, Fact, Facts
 from guardrails.money import Money
 from guardrails.policy.language import Condition, FieldType, Scope, ValueType
 from guardrails.policy.syntax import Comparison, FieldValue, Flag, LimitOf, Literal, OneOf, UntilOf, leaves_of
+from guardrails.replay.columns import LARGEST
 from tests.guardrails.clean_case import NOW
 
 

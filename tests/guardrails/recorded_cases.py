@@ -16,7 +16,7 @@ from guardrails.policy.language import Scope, compile_condition
 from guardrails.policy.load import Policy, load_policy
 from guardrails.policy.tables import Line, Mode, Rule, WhenUnknown
 from guardrails.proposal import AGENT, Proposal, ProposedAction
-from guardrails.recorded import RecordedRuling, recorded
+from guardrails.replay.recorded import RecordedRuling, recorded
 from guardrails.ruling import Ruling
 from guardrails.standing import Spent, Standing
 from guardrails.taxonomy import Action, Category, RiskClass, Team, Verdict

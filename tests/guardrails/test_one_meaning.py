@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from guardrails.asking import ask, ask_line
-from guardrails.columns import Needs, encode, needs_of
 from guardrails.facts import Fact, Facts
 from guardrails.policy.catalogue import FIELD_TYPES
 from guardrails.policy.generated import generate_outcomes, generate_truths
 from guardrails.policy.language import Condition, compile_condition
 from guardrails.policy.outcomes import outcome_of
 from guardrails.policy.tables import Line
+from guardrails.replay.asking import ask, ask_line
+from guardrails.replay.columns import Needs, encode, needs_of
 from guardrails.ruling import Outcome
 from guardrails.taxonomy import Truth
 from tests.guardrails.clean_case import NOW, policy

@@ -12,13 +12,13 @@ import pytest
 
 from guardrails.grounding import speaking_in
 from guardrails.policy.load import Policy
-from guardrails.recorded import recorded, rule_again
-from guardrails.replay import Comparison
-from guardrails.replay_questions import BLOCK, NEW, OLD
+from guardrails.replay.comparison import Comparison
+from guardrails.replay.questions import BLOCK, NEW, OLD
+from guardrails.replay.recorded import recorded, rule_again
+from guardrails.replay.segment_shapes import RowKind
+from guardrails.replay.segment_writing import encode_segment
+from guardrails.replay.segments import Segment
 from guardrails.ruling import Ruling
-from guardrails.segment_shapes import RowKind
-from guardrails.segment_writing import encode_segment
-from guardrails.segments import Segment
 from tests.guardrails.clean_case import NOW, policy
 from tests.guardrails.recorded_cases import draw_case, looser, ruled, shown, stricter
 

@@ -17,12 +17,12 @@ from guardrails.gate import guard
 from guardrails.money import Money
 from guardrails.policy.tables import Policy
 from guardrails.proposal import AGENT
-from guardrails.recorded import RecordedRuling, proposal_of, rule_again, snapshot_for
-from guardrails.replay_columns import columns_read
-from guardrails.replay_report import Report, replay
+from guardrails.replay.columns_read import columns_read
+from guardrails.replay.recorded import RecordedRuling, proposal_of, rule_again, snapshot_for
+from guardrails.replay.report import Report, replay
+from guardrails.replay.segment_writing import encode_segment
+from guardrails.replay.segments import Segment
 from guardrails.ruling import Ruling
-from guardrails.segment_writing import encode_segment
-from guardrails.segments import Segment
 from guardrails.standing import Spent, Standing, hour_of
 from guardrails.taxonomy import Action, Verdict
 from tests.guardrails.clean_case import NOW, clean_facts, clean_proposal, policy

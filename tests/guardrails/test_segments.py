@@ -13,11 +13,11 @@ import pytest
 
 from guardrails.facts import UNKNOWN, Fact, Facts
 from guardrails.money import Money
-from guardrails.recorded import RecordedRuling, from_json, rule_again, to_json
-from guardrails.segment_bytes import SegmentDamaged, numbers_of, pack, pack_numbers, pack_texts, text_of, unpack
-from guardrails.segment_shapes import LARGEST_SEGMENT, RowKind
-from guardrails.segment_writing import encode_segment
-from guardrails.segments import Segment
+from guardrails.replay.recorded import RecordedRuling, from_json, rule_again, to_json
+from guardrails.replay.segment_bytes import SegmentDamaged, numbers_of, pack, pack_numbers, pack_texts, text_of, unpack
+from guardrails.replay.segment_shapes import LARGEST_SEGMENT, RowKind
+from guardrails.replay.segment_writing import encode_segment
+from guardrails.replay.segments import Segment
 from guardrails.standing import Spent, Standing
 from guardrails.taxonomy import Action
 from tests.guardrails.clean_case import NOW, asking, clean_facts, clean_proposal, fact, policy
@@ -171,9 +171,9 @@ def test_any_changed_or_missing_byte_is_noticed() -> None:
         for at in {0, 5, 9, len(data) - 1, *draw.sample(range(len(data)), 5)}:
             changed = bytearray(data)
             changed[at] ^= 1 << draw.randrange(8)
-            with pytest.raises(SegmentDamaged, match="archive"):
+            with pytest.raises(SegmentDamaged, match="read from their decisions"):
                 unpack(bytes(changed), name)
-            with pytest.raises(SegmentDamaged, match="archive"):
+            with pytest.raises(SegmentDamaged, match="read from their decisions"):
                 unpack(data[:at], name)
 
 

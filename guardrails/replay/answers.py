@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrails.augment import DETECTED
-from guardrails.replay_questions import Asked, Questions, unanswerable
-from guardrails.replay_view import CONFLICTS, MOST_VALUES, OFF, SOURCES, Flags, View
-from guardrails.segment_shapes import Coded
+from guardrails.replay.questions import Asked, Questions, unanswerable
+from guardrails.replay.segment_shapes import Coded
+from guardrails.replay.view import CONFLICTS, MOST_VALUES, OFF, SOURCES, Flags, View
 
 Bits = NDArray[np.uint8]
 Fired = dict[tuple[int, str], int]

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.columns import State
 from guardrails.policy.tables import ActionPolicy, Budget, Policy
-from guardrails.replay import Result
-from guardrails.replay_gate import amounts_of
-from guardrails.replay_view import Flags
+from guardrails.replay.columns import State
+from guardrails.replay.comparison import Result
+from guardrails.replay.gate import amounts_of
+from guardrails.replay.view import Flags
 from guardrails.taxonomy import Action, Team
 
 _HOUR = 3_600_000_000

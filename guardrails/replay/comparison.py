@@ -1,6 +1,6 @@
 """The whole gate over a segment of recorded rulings, for two policies at once: what `guard` would have said to the agent.
 
-Bits of one byte say what holds a ruling: the low four for the old policy, the high four for the new (`replay_questions.py`).
+Bits of one byte say what holds a ruling: the low four for the old policy, the high four for the new (`questions.py`).
 """
 
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from guardrails.columns import State
 from guardrails.facts import UNKNOWN
 from guardrails.policy.tables import ActionPolicy, Policy
 from guardrails.proposal import AGENT
 from guardrails.ready import NO_ACTION
-from guardrails.replay_answers import Bits, Fired, Plan, plan_of
-from guardrails.replay_gate import (
+from guardrails.replay.answers import Bits, Fired, Plan, plan_of
+from guardrails.replay.columns import State
+from guardrails.replay.gate import (
     BITS_OF,
     Budgets,
     amounts_of,
@@ -26,10 +26,10 @@ from guardrails.replay_gate import (
     ask_permits,
     liftable,
 )
-from guardrails.replay_questions import BLOCK, CASE, NEW, OLD, PAUSE, SIDES, STOP, Questions
-from guardrails.replay_view import Flags, Rows, View
-from guardrails.segment_shapes import ActionRows, Numbers
-from guardrails.segments import Segment
+from guardrails.replay.questions import BLOCK, CASE, NEW, OLD, PAUSE, SIDES, STOP, Questions
+from guardrails.replay.segment_shapes import ActionRows, Numbers
+from guardrails.replay.segments import Segment
+from guardrails.replay.view import Flags, Rows, View
 from guardrails.taxonomy import Action, RiskClass
 
 _OF_SIDE: Final = {OLD: 0x0F, NEW: 0xF0}

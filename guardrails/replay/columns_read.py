@@ -4,7 +4,7 @@ from guardrails.augment import DETECTED
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.syntax import AgeOf, leaves_of
 from guardrails.policy.tables import Policy
-from guardrails.segment_shapes import FROM_PROPOSAL
+from guardrails.replay.segment_shapes import FROM_PROPOSAL
 
 _ALWAYS = ("segment", "rows", "at", "as_of", "decision", "sources", "conflicts", "standing", "actions", "whole")
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.columns import Column, Columns, Needs, State, microseconds
 from guardrails.facts import CLOCK_SKEW, UNKNOWN
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.syntax import ValueType
-from guardrails.segment_shapes import EMPTY, EPOCH, FIRST_VALUE, Coded, Numbers
-from guardrails.segments import Segment
+from guardrails.replay.columns import Column, Columns, Needs, State, microseconds
+from guardrails.replay.segment_shapes import EMPTY, EPOCH, FIRST_VALUE, Coded, Numbers
+from guardrails.replay.segments import Segment
 
 OFF, SOURCES, CONFLICTS = "@off", "@sources", "@conflicts"
 """Names, beside those of fields, of what is kept as a set per row."""

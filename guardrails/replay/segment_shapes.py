@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrails.facts import UNKNOWN
-from guardrails.segment_bytes import Whole
+from guardrails.replay.segment_bytes import Whole
 from guardrails.taxonomy import Action, Verdict
 
 FROM_PROPOSAL: Final = frozenset(

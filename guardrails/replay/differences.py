@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from guardrails.replay import Comparison, Result, action_view
-from guardrails.replay_questions import NEW, OLD, SIDES, Asked
-from guardrails.replay_view import Flags, Rows, View
-from guardrails.segment_shapes import ActionRows
-from guardrails.segments import Segment
+from guardrails.replay.comparison import Comparison, Result, action_view
+from guardrails.replay.questions import NEW, OLD, SIDES, Asked
+from guardrails.replay.segment_shapes import ActionRows
+from guardrails.replay.segments import Segment
+from guardrails.replay.view import Flags, Rows, View
 
 
 @dataclass(slots=True)

@@ -9,19 +9,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.columns import State, microseconds
 from guardrails.money import Money
 from guardrails.policy.tables import Mode, Policy
-from guardrails.recorded import RecordedRuling, rule_again
-from guardrails.replay import PAIR, Comparison, Result
-from guardrails.replay_budgets import Recount
-from guardrails.replay_differences import differing
-from guardrails.replay_questions import NEW, OLD, SIDES
-from guardrails.replay_shapes import BudgetMode, Flip, Matrix, Report, RuleChange
-from guardrails.replay_view import Flags, Rows, View
+from guardrails.replay.budgets import Recount
+from guardrails.replay.columns import State, microseconds
+from guardrails.replay.comparison import PAIR, Comparison, Result
+from guardrails.replay.differences import differing
+from guardrails.replay.questions import NEW, OLD, SIDES
+from guardrails.replay.recorded import RecordedRuling, rule_again
+from guardrails.replay.segment_shapes import EPOCH, VERDICTS, RowKind
+from guardrails.replay.segments import Segment
+from guardrails.replay.shapes import BudgetMode, Flip, Matrix, Report, RuleChange
+from guardrails.replay.view import Flags, Rows, View
 from guardrails.ruling import Ruling
-from guardrails.segment_shapes import EPOCH, VERDICTS, RowKind
-from guardrails.segments import Segment
 
 __all__ = ["Report", "replay"]
 

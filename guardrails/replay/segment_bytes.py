@@ -27,7 +27,7 @@ class SegmentDamaged(ValueError):
     """The bytes are not what was written. Archive the rulings again from the decisions that they were made from."""
 
     def __init__(self, column: str, what: str) -> None:
-        super().__init__(f"column {column!r}: {what}; archive these rulings again from their decisions")
+        super().__init__(f"column {column!r}: {what}; its rulings are to be read from their decisions")
         self.column = column
 
 

@@ -25,14 +25,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.columns import State
 from guardrails.facts import COMPUTED, UNKNOWN, Fact, Facts
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.syntax import ValueType
-from guardrails.recorded import RecordedAction, RecordedRuling, from_json, valued
-from guardrails.segment_bytes import Packed, SegmentDamaged, Whole, numbers_of, text_of, unpack
-from guardrails.segment_shapes import (
+from guardrails.replay.columns import State
+from guardrails.replay.recorded import RecordedAction, RecordedRuling, from_json, valued
+from guardrails.replay.segment_bytes import Packed, SegmentDamaged, Whole, numbers_of, text_of, unpack
+from guardrails.replay.segment_shapes import (
     ABSENT,
     EMPTY,
     EPOCH,

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from guardrails.asking import ask, ask_line
-from guardrails.columns import Needs, State, needs_of
 from guardrails.facts import COMPUTED, Fact, Facts
 from guardrails.policy.outcomes import outcome_of
 from guardrails.policy.syntax import AgeOf, FieldValue, Known, Node, UntilOf, leaves_of
 from guardrails.policy.tables import Line
-from guardrails.replay_view import Flags, View
+from guardrails.replay.asking import ask, ask_line
+from guardrails.replay.columns import Needs, State, needs_of
+from guardrails.replay.segment_shapes import EPOCH
+from guardrails.replay.view import Flags, View
 from guardrails.ruling import Outcome
-from guardrails.segment_shapes import EPOCH
 from guardrails.taxonomy import Truth
 
 CASE, PAUSE, STOP, BLOCK = 1, 2, 4, 8

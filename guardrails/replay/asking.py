@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrails.columns import Columns, State, microseconds
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE, Writer
 from guardrails.policy.language import COMPARE, Condition
@@ -32,6 +31,7 @@ from guardrails.policy.syntax import (
     ValueType,
 )
 from guardrails.policy.tables import Line, WhenUnknown
+from guardrails.replay.columns import Columns, State, microseconds
 from guardrails.taxonomy import Truth
 
 CHUNK = 65_536

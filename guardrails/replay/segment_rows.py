@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from guardrails.augment import with_case
-from guardrails.columns import LARGEST, microseconds
 from guardrails.facts import UNKNOWN, Fact, Facts, FactValue, Unknown
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.syntax import ValueType
-from guardrails.recorded import RecordedAction, RecordedRuling, proposal_of, to_json
-from guardrails.segment_shapes import EPOCH, RowKind
+from guardrails.replay.columns import LARGEST, microseconds
+from guardrails.replay.recorded import RecordedAction, RecordedRuling, proposal_of, to_json
+from guardrails.replay.segment_shapes import EPOCH, RowKind
 from guardrails.standing import Spent, Standing
 
 _PLAIN: Mapping[ValueType, type] = {

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from guardrails.columns import State, microseconds
 from guardrails.facts import UNKNOWN, Fact
 from guardrails.money import Money
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.syntax import ValueType
-from guardrails.recorded import RecordedAction, RecordedRuling, plain
-from guardrails.segment_bytes import Whole, narrowest, pack, pack_numbers, pack_texts
-from guardrails.segment_rows import Row, row_of, since_epoch
-from guardrails.segment_shapes import ABSENT, EMPTY, EPOCH, FIRST_VALUE, FORMAT, LARGEST_SEGMENT
+from guardrails.replay.columns import State, microseconds
+from guardrails.replay.recorded import RecordedAction, RecordedRuling, plain
+from guardrails.replay.segment_bytes import Whole, narrowest, pack, pack_numbers, pack_texts
+from guardrails.replay.segment_rows import Row, row_of, since_epoch
+from guardrails.replay.segment_shapes import ABSENT, EMPTY, EPOCH, FIRST_VALUE, FORMAT, LARGEST_SEGMENT
 from guardrails.standing import Spent, Standing
 
 _MOST_CODED = 250

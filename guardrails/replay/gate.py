@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrails.augment import DETECTED
-from guardrails.columns import State, microseconds
 from guardrails.facts import CLOCK_SKEW
 from guardrails.money import Money
 from guardrails.policy.tables import OWN_ARGUMENT, ActionPolicy, Budget, Freshness, MandatoryPolicy, Mode, Policy, Protective
 from guardrails.proposal import AGENT
 from guardrails.ready import FOUR_EYES
-from guardrails.replay_questions import BLOCK, CASE, PAUSE, STOP, Questions
-from guardrails.replay_view import CONFLICTS, OFF, SOURCES, Flags, View
-from guardrails.segment_shapes import NO_TIME, ActionRows, Numbers
-from guardrails.segments import Segment
+from guardrails.replay.columns import State, microseconds
+from guardrails.replay.questions import BLOCK, CASE, PAUSE, STOP, Questions
+from guardrails.replay.segment_shapes import NO_TIME, ActionRows, Numbers
+from guardrails.replay.segments import Segment
+from guardrails.replay.view import CONFLICTS, OFF, SOURCES, Flags, View
 from guardrails.standing import Standing
 from guardrails.taxonomy import Action, RiskClass, Verdict
 
