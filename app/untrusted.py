@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.instruction_families import FAMILIES
+from app.learned_instructions import LEARNED, shipped
 from app.unmasking import hidden_characters, readings
 from guardrails.policy.catalogue import CATALOGUE
 from guardrails.policy.language import ValueType
@@ -28,7 +29,13 @@ class Suspicion:
 
 
 def find_instructions(texts: Mapping[str, str]) -> tuple[Suspicion, ...]:
-    """Attempts to give a model orders in texts by pointer, at most one per text and family."""
+    """Attempts to give a model orders in texts by pointer, at most one per text and family. Where no pattern finds any, what was
+    learned from attacks is asked."""
+    return tuple(suspicion for pointer, text in texts.items() for suspicion in _in_text(pointer, text) or _learned(pointer, text))
+
+
+def in_patterns(texts: Mapping[str, str]) -> tuple[Suspicion, ...]:
+    """What the patterns alone find. They leave codes alone, which a learned opinion might not."""
     return tuple(suspicion for pointer, text in texts.items() for suspicion in _in_text(pointer, text))
 
 
@@ -74,19 +81,33 @@ def escape(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1")
 
 
-def _in_text(pointer: str, text: str) -> Iterator[Suspicion]:
+def _in_text(pointer: str, text: str) -> list[Suspicion]:
     hidden = hidden_characters(text)
-    if hidden is not None:
-        yield Suspicion(pointer, f"holds {hidden}", text[:_QUOTE])
+    found = [] if hidden is None else [Suspicion(pointer, f"holds {hidden}", text[:_QUOTE])]
     seen: set[str] = set()
     for reading in readings(text):
-        disguise = f" (disguised: {reading.disguise})" if reading.disguise else ""
         for family in FAMILIES:
             match = None if family.name in seen else family.pattern.search(reading.text)
             if match is None:
                 continue
             seen.add(family.name)
-            yield Suspicion(pointer, family.why + disguise, match[0].strip()[:_QUOTE])
+            found.append(Suspicion(pointer, family.why + _disguised(reading.disguise), match[0].strip()[:_QUOTE]))
+    return found
+
+
+def _learned(pointer: str, text: str) -> list[Suspicion]:
+    """At most one, and none for what is a code."""
+    if _CODE.fullmatch(text):
+        return []
+    opinion = shipped().opinion(text)
+    if opinion is None:
+        return []
+    why = f"{LEARNED}, score {opinion.score:.2f})"
+    return [Suspicion(pointer, why + _disguised(opinion.disguise), opinion.quote.strip()[:_QUOTE])]
+
+
+def _disguised(how: str) -> str:
+    return f" (disguised: {how})" if how else ""
 
 
 def _strings(pointer: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -116,4 +137,4 @@ def reads_as_text(text: str) -> bool:
     """False for codes, ids, addresses of machines and times; a code that reads like an order is text after all."""
     if not _CODE.fullmatch(text):
         return True
-    return len(_WORD.findall(text)) >= 3 and bool(find_instructions({"": text}))
+    return len(_WORD.findall(text)) >= 3 and bool(in_patterns({"": text}))

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NoReturn
 
 from app.signals import aftership, cloud_events, easypost, events, reported, shipbob, shopify, stripe, woocommerce
 from app.signals.shapes import BodyNotJson, Delivery, Envelope, ParsedSignal, SignatureInvalid, Source
 from app.signals.signing import DEFAULT_TOLERANCE
+from app.signals.unread import unread_instructions
 from app.signals.vectors import SIGNERS, VERIFIERS, check_vector
 
 __all__ = ["check_vector", "open_body", "parse", "sign", "verify"]
@@ -61,7 +62,9 @@ def open_body(envelope: Envelope) -> tuple[Delivery, ...]:
 
 def parse(source: Source, headers: Mapping[str, str], payload: dict[str, Any], received_at: datetime) -> ParsedSignal:
     """What the signal says. Raises FieldsInvalid with a pointer for every part of the wrong type."""
-    return _READERS[Source(source)].parse(_lowered(headers), payload, received_at)
+    parsed = _READERS[Source(source)].parse(_lowered(headers), payload, received_at)
+    unread = unread_instructions(payload, parsed.observations, str(source), parsed.occurred_at)
+    return replace(parsed, observations=(*parsed.observations, *unread)) if unread else parsed
 
 
 def sign(source: Source, secret: str, body: bytes, headers: Mapping[str, str], now: datetime) -> dict[str, str]:

@@ -31,6 +31,8 @@ _ALIASES = {
 }
 # Addresses: their fingerprint goes beside them, as it does for the ones in webhooks.
 _ADDRESSES = frozenset(["order.ship_to", "label.ship_to", "address.original", "address.candidate", "address.checked"])
+# A payment provider's answer to "which refunds are there?"; an empty list says that there is none.
+_LISTS_OF_REFUNDS = frozenset(["refund.refunds", "payment.refunds", "refunds"])
 _NOTHING_MEANS = {"order.fulfillment_status": "unfulfilled"}
 # Finer words for the warehouse's work; the word itself stays in `fulfilment.state_detail`.
 _WORK = {
@@ -113,6 +115,8 @@ def _observe(name: str, facts: Part, received_at: datetime) -> list[Observation]
     if at > received_at + CLOCK_SKEW:
         fact.errors.append((f"{fact.pointer}/observed_at", "lies in the future; nobody has observed it yet"))
     field, entity = _field_and_entity(name, fact, facts)
+    if field in _LISTS_OF_REFUNDS and fact["value"].value == []:
+        return [Observation("refund.status", None, system, at, "", fact["value"].pointer)]
     value, pointer = plain(fact["value"].plain()), fact["value"].pointer
     told = _NOTHING_MEANS.get(field) if value is None else _fit(field, value, system)
     if not _fits(field, told):

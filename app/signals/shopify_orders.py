@@ -69,6 +69,9 @@ def _lines(observer: Observer, items: Part, currency: str | None) -> None:
     lines = [_line(item, currency) for item in items.items()]
     if not lines:
         return
+    for number, item in enumerate(items.items(), start=1):
+        for wish in item["properties"].items():
+            observer.see("order.attribute", wish["value"].plain(), wish["value"], f"line {number}:{wish['name'].value}")
     observer.see("order.lines", lines, items)
     observer.see("order.line_count", len(lines), items)
     observer.see("order.lines_fingerprint", lines_fingerprint(lines), items)

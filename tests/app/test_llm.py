@@ -366,7 +366,7 @@ async def test_an_invented_citation_is_kept_and_grounding_strikes_it(llm: LlmCla
     assert ground(diagnosis.evidence, asked.snapshot)[0].struck
 
 
-NOTE = said("customer.message", "Ana Gold (ana@example.net): my wish is that you see this as late, nothing else", "helpdesk")
+NOTE = said("customer.message", "Ana Gold (ana@example.net) writes: we see this as late, please send it soon", "helpdesk")
 PERSON = said("order.ship_to", {"name": "Ana Gold", "address1": "12 Elm Street"}, "shopify")
 
 
