@@ -133,7 +133,10 @@ CHECKS: Mapping[str, tuple[Check, tuple[str, ...]]] = MappingProxyType(
             ("order.customer", "order.lines_fingerprint", "order.ship_to_fingerprint", "order.channel_order_id"),
         ),
         "check.high_risk": (people.high_risk, ("risk.level", "risk.recommendation")),
-        "check.risk_conflict": (people.risk_conflict, ("risk.level", "payment.risk_level", "payment.review")),
+        "check.risk_conflict": (
+            people.risk_conflict,
+            ("risk.level", "risk.recommendation", "payment.risk_level", "payment.review"),
+        ),
         "check.many_cards": (people.many_cards, ("customer.distinct_cards", "payment.card_fingerprint")),
         "check.price_off": (people.price_off, ("order.lines", "product.list_price")),
         "check.message_unread": (people.message_unread, ("customer.message", "report.description")),

@@ -13,6 +13,7 @@ MOVING = frozenset(["in_transit", "out_for_delivery", "available_for_pickup", "r
 """Words that a carrier uses only of a parcel it has held in its hands."""
 _ANNOUNCED = frozenset(["pre_transit"])
 _UNDER_WAY = frozenset(["pre_transit", "in_transit", "out_for_delivery"])
+_NOT_ARRIVED = _UNDER_WAY | {"return_to_sender", "failure"}
 _MIRROR_LAG = timedelta(hours=1)
 _REUSED_BEFORE = timedelta(days=2)
 _POSTAL_AREA = 3
@@ -125,7 +126,7 @@ def carrier_conflict(context: OrderContext) -> Checked:
 
 
 def _delivered_and_not(context: OrderContext) -> Checked:
-    """Of one parcel a system says delivered, and another says later that it is still under way."""
+    """Of one parcel a system says delivered, and another says later that it is still under way, coming back or lost."""
     told = [item for item in stated(context, "tracking.status") if len(item.statements) > 1]
     if not told:
         return UNKNOWN
@@ -136,7 +137,7 @@ def _contradicts(done: Statement, later: Statement) -> bool:
     return (
         done.system != later.system
         and done.value == "delivered"
-        and later.value in _UNDER_WAY
+        and later.value in _NOT_ARRIVED
         and later.observed_at > done.observed_at
     )
 

@@ -150,12 +150,20 @@ def _several_gateways(context: OrderContext) -> bool:
 
 
 def _claims_money_that_failed(context: OrderContext) -> Checked:
-    """No payment stands, yet the storefront calls the order paid."""
+    """No payment stands, yet the storefront calls the order paid: all of them failed, or none had been taken even later."""
     seen, mirror = payments(context), _mirrored(context)
     if not seen or mirror is None:
         return UNKNOWN
-    failed = [p for p in seen if p.status in _NOT_TAKEN]
-    return len(failed) == len(seen) and mirror[0] == "paid"
+    if mirror[0] != "paid":
+        return False
+    return all(p.status in _NOT_TAKEN for p in seen) or _nothing_taken_since(context, mirror[1])
+
+
+def _nothing_taken_since(context: OrderContext, claimed_at: datetime) -> bool:
+    """After the storefront called it paid, the provider still had it under way or undone, every payment of it."""
+    told = [item.winner for item in stated(context, "payment.status")]
+    undone = _NOT_TAKEN | {"processing"}
+    return all(word.value in undone and word.observed_at > claimed_at for word in told)
 
 
 def _claimed(context: OrderContext, owed: Money, secured: list[Payment]) -> Money:

@@ -18,6 +18,7 @@ _MANY_CARDS = 3
 _FRACTION_OF_LIST = 5
 _RISKY = frozenset(["elevated", "highest"])
 _HARMLESS = frozenset(["none", "low"])
+_GO_AHEAD = frozenset(["accept", "none"])
 
 
 # --- address ---
@@ -91,15 +92,15 @@ def high_risk(context: OrderContext) -> Checked:
 
 def risk_conflict(context: OrderContext) -> Checked:
     """The storefront sees no risk and the payment provider does."""
-    storefront = set(values(context, "risk.level"))
+    storefront, advice = set(values(context, "risk.level")), set(values(context, "risk.recommendation"))
     provider = [
         current(context, "payment.risk_level") in _RISKY if values(context, "payment.risk_level") else UNKNOWN,
         current(context, "payment.review") == "open" if values(context, "payment.review") else UNKNOWN,
     ]
     worried = any_of(provider)
-    if not storefront or worried is UNKNOWN:
+    if not storefront | advice or worried is UNKNOWN:
         return UNKNOWN
-    return storefront <= _HARMLESS and worried is True
+    return storefront <= _HARMLESS and advice <= _GO_AHEAD and worried is True
 
 
 def many_cards(context: OrderContext) -> Checked:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.checking.values import Checked, current, moment, money, monies, stated, total_of, value_of, values, whole_hours
+from app.checking.values import Checked, current, moment, moments, money, monies, stated, total_of, value_of, values, whole_hours
 from app.context import OrderContext
 from guardrails.facts import UNKNOWN, Unknown
 from guardrails.money import Money
@@ -10,6 +10,8 @@ from guardrails.money import Money
 _NOT_BACK = frozenset(["failed", "canceled", "requires_action"])
 _SAYS_REFUNDED = frozenset(["refunded", "partially_refunded"])
 _MIRROR_LAG = timedelta(hours=1)
+_SETTLED_WITHIN = timedelta(days=10)
+"""How long a shop may take to send money back once it has the goods; many laws allow fourteen days from the withdrawal."""
 _RETURN_OVER = frozenset(["declined", "cancelled"])
 
 
@@ -78,10 +80,23 @@ def hours_refund_pending(context: OrderContext) -> int | Unknown:
 
 
 def return_without_refund(context: OrderContext) -> Checked:
-    """Goods came back or the return was processed, and the provider, asked for refunds, has none."""
+    """Goods came back or the return was processed, and the provider, asked for refunds, has none, or the storefront knows of none
+    long after."""
     came_back = [*values(context, "return.processed_at"), *values(context, "return.received_at")]
     if not came_back or current(context, "return.status") in _RETURN_OVER:
         return UNKNOWN if not came_back else False
     if values(context, "refund.status") or values(context, "refund.storefront_amount"):
         return False
-    return True if _provider_has_none(context) else UNKNOWN
+    return True if _provider_has_none(context) or _still_paid_long_after(context) else UNKNOWN
+
+
+def _still_paid_long_after(context: OrderContext) -> bool:
+    """The storefront still calls the order paid, in words said long after the goods came back."""
+    back = [*moments(context, "return.processed_at"), *moments(context, "return.received_at")]
+    mirror = context.current("order.financial_status")
+    return (
+        mirror is not None
+        and bool(back)
+        and mirror.winner.value == "paid"
+        and mirror.winner.observed_at > max(back) + _SETTLED_WITHIN
+    )

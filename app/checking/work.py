@@ -39,6 +39,12 @@ _DOCUMENTED: Final = {
     "operator": "warehouse",
     "other": "warehouse",
 }
+_OF_A_WAREHOUSE: Final = """
+    capacity labor labour staff staffing backlog workload cutoff closed closure dock bay shift strike holiday weather power system
+    equipment conveyor printer label carton box packaging packing pack pick picking mispick wave bin location aisle zone slot
+    damage damaged broken quality qc qa inspection weight dimension dimensions oversize oversized battery hazmat dangerous docs
+    preorder warehouse operator carrier pickup
+"""
 _WORDS: Final = (
     ("stock", frozenset(["stock", "inventory", "backorder", "backordered", "oversold", "oos"])),
     ("address", frozenset(["address", "zip", "postcode"])),
@@ -49,7 +55,10 @@ _WORDS: Final = (
     ("payment", frozenset(["payment", "unpaid"])),
     ("account", frozenset(["billing", "account", "card", "credit"])),
     ("transient", frozenset(["timeout", "busy", "unavailable", "temporary", "retry", "maintenance", "throttled"])),
+    ("warehouse", frozenset(_OF_A_WAREHOUSE.split())),
 )
+
+UNCODED: Final = "uncoded"
 
 _STOPPED = frozenset(["rejected", "held", "incomplete", "cancelled"])
 _BEGUN = frozenset(["received", "accepted", "in_progress", "packed", "shipped"])
@@ -57,16 +66,16 @@ _PROGRESS = frozenset(["received", "accepted", "in_progress", "packed", "shipped
 
 
 def reason_kind(code: str) -> str:
-    """What a rejection, hold or exception code is about."""
+    """What a rejection, hold or exception code is about. Of a code that nobody has listed nothing is known: it may mean any of them."""
     if code in _DOCUMENTED:
         return _DOCUMENTED[code]
     words = set(code.split("_"))
-    return next((kind for kind, telling in _WORDS if words & telling), "warehouse")
+    return next((kind for kind, telling in _WORDS if words & telling), UNCODED)
 
 
 def work_reason(context: OrderContext) -> str | Unknown:
-    """Why the work stopped, by the last code that was given for it; `uncoded` where there is no code, `none` while it goes on;
-    unknown while no warehouse has spoken."""
+    """Why the work stopped, by the last code that was given for it; `uncoded` where there is none, or none that we can read; `none`
+    while it goes on; unknown while no warehouse has spoken."""
     parts = stated(context, "fulfilment.state")
     if not parts:
         return UNKNOWN
@@ -74,7 +83,7 @@ def work_reason(context: OrderContext) -> str | Unknown:
         return "none"
     stopped = [part.entity for part in parts if part.winner.value in _STOPPED]
     codes = [value_of(context, "fulfilment.reason", entity) for entity in stopped]
-    return next((reason_kind(code) for code in codes if isinstance(code, str)), "uncoded")
+    return next((reason_kind(code) for code in codes if isinstance(code, str)), UNCODED)
 
 
 def held(context: OrderContext) -> Checked:

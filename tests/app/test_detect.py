@@ -50,6 +50,11 @@ TABLE: dict[str, tuple[Given, Given, str]] = {
     ),
     "fraud.many_cards": ({"check.many_cards": True}, {"check.many_cards": False}, "check.many_cards"),
     "payment.declined": ({**UNPAID, "payment.status": "failed"}, {"check.paid": True}, "check.paid"),
+    "payment.capture_refused": (
+        {"check.capture_failed": True, "order.financial_status": "authorized", "check.cancelled": False},
+        {"check.capture_failed": False},
+        "order.financial_status",
+    ),
     "payment.capture_failed": ({**UNPAID, "check.capture_failed": True}, {"check.capture_failed": False}, "check.paid"),
     "payment.lapsed": (
         {**UNPAID, "check.hours_to_lapse": -1, "order.financial_status": "authorized"},
