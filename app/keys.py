@@ -27,7 +27,18 @@ NAME_LIMIT = 100
 LONGEST_BEARER = 200
 KINDS = (PrincipalKind.PERSON, PrincipalKind.SERVICE)
 _TAKEN_NAMES = frozenset(
-    ["agent", "ordermend", "pipeline", "reader", "start", "sweep", "system", *(source.value for source in Source)]
+    [
+        "agent",
+        "audit",
+        "drift alarm",
+        "ordermend",
+        "pipeline",
+        "reader",
+        "start",
+        "sweep",
+        "system",
+        *(source.value for source in Source),
+    ]
 )
 """Names that the trail uses for what the program itself does."""
 

@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.context import SourceRules
 from app.database import write
 from app.errors import Denied, InputInvalid, NotFound
-from app.tables import ActionRow, ActionState, Case, CaseState, Decision, Order, SwitchedOff
+from app.tables import ActionRow, ActionState, Audit, Case, CaseState, Decision, Order, SwitchedOff
 from app.trail import Entry, Event, append
 from app.world import World
+from guardrails.facts import COMPUTED
 from guardrails.policy.reader import suggest
 from guardrails.proposal import Actor
 from guardrails.standing import EVERYTHING
@@ -35,6 +36,11 @@ BEGINNINGS_LOCK = 7_041_998
 both say what may begin: nothing begins under the old answer after the trail says that there is a new one. Whoever has it alone waits
 for nobody but the end of the trail, so that a switch is never kept waiting."""
 _ACTION, _SOURCE = "action:", "source:"
+AUTOMATION = f"{_SOURCE}{COMPUTED}"
+"""What we work out ourselves is a source too, of which every case has facts: off, a person decides about everything above R0, and
+what persons approve goes on."""
+ALARM = "drift alarm"
+"""Who turned automation off when audits showed too many errors. No API key can have this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,9 @@ class Switch:
 
 
 def known_switches(sources: SourceRules) -> tuple[str, ...]:
-    """Every switch there is: everything, each action, and each system that the sources file names."""
-    systems = sorted({system for rule in sources.rules for system in (*rule.record, *rule.peers)})
+    """Every switch there is: everything, each action, each system that the sources file names, and `source:ordermend`, which stops
+    automation."""
+    systems = sorted({COMPUTED} | {system for rule in sources.rules for system in (*rule.record, *rule.peers)})
     return (EVERYTHING, *(f"{_ACTION}{action}" for action in Action), *(f"{_SOURCE}{system}" for system in systems))
 
 
@@ -81,7 +88,7 @@ async def turn_off(world: World, actor: Actor, name: str, why: str) -> Switch:
     _check_why(why)
     now = world.clock()
     async with write(world.database.sessions) as session:
-        await _take_exclusively(session)
+        await take_exclusively(session)
         row = insert(SwitchedOff).values(switch=name, at=now, by=actor.id, why=why)
         changed = (await session.execute(row.on_conflict_do_nothing().returning(SwitchedOff.switch))).scalar_one_or_none()
         if changed is not None:
@@ -98,12 +105,32 @@ async def turn_on(world: World, actor: Actor, name: str, why: str) -> Switch:
     now = world.clock()
     async with write(world.database.sessions) as session:
         _check_name(name, [*known_switches(world.sources), *await switches_off(session)])
-        await _take_exclusively(session)
-        gone = delete(SwitchedOff).where(SwitchedOff.switch == name).returning(SwitchedOff.switch)
-        if (await session.execute(gone)).scalar_one_or_none() is not None:
-            await append(session, now, [Entry(Event.SWITCH_TURNED_ON, actor.id, {"switch": name, "why": why})])
+        await take_exclusively(session)
+        gone = delete(SwitchedOff).where(SwitchedOff.switch == name).returning(SwitchedOff.by)
+        by = (await session.execute(gone)).scalar_one_or_none()
+        if by is not None:
+            entries = [Entry(Event.SWITCH_TURNED_ON, actor.id, {"switch": name, "why": why})]
+            entries += await _alarm_begun_anew(session, actor, why, now) if by == ALARM else []
+            await append(session, now, entries)
     await look_again(world, name)
     return Switch(name, off=False)
+
+
+async def stop_by_alarm(session: AsyncSession, why: str, now: datetime) -> list[Entry]:
+    """Turn automation off in the caller's transaction, which must have the switches to itself (`take_exclusively`). The entries are
+    for the caller to append; none where it is off already. After the commit `look_again` is due."""
+    row = insert(SwitchedOff).values(switch=AUTOMATION, at=now, by=ALARM, why=why)
+    changed = await session.execute(row.on_conflict_do_nothing().returning(SwitchedOff.switch))
+    if changed.scalar_one_or_none() is None:
+        return []
+    return [Entry(Event.SWITCH_TURNED_OFF, ALARM, {"switch": AUTOMATION, "why": why})]
+
+
+async def _alarm_begun_anew(session: AsyncSession, actor: Actor, why: str, now: datetime) -> list[Entry]:
+    """What was judged so far has been looked at by a person; only what is judged from now on can sound the alarm again."""
+    counted = (Audit.judged_at.is_not(None), Audit.forgotten_at.is_(None))
+    gone = await session.execute(update(Audit).where(*counted).values(forgotten_at=now).returning(Audit.id))
+    return [Entry(Event.ALARM_RESET, actor.id, {"why": why, "forgotten": len(gone.all())})]
 
 
 async def hold_still(session: AsyncSession) -> None:
@@ -111,7 +138,8 @@ async def hold_still(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": BEGINNINGS_LOCK})
 
 
-async def _take_exclusively(session: AsyncSession) -> None:
+async def take_exclusively(session: AsyncSession) -> None:
+    """Nothing begins until this transaction ends. Taken before any row."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": BEGINNINGS_LOCK})
 
 

@@ -12,15 +12,15 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evals.calibrate import IDENTITY, Calibrator, Method, fit, method_for, out_of_fold, too_few
-from evals.certificate import Certificate, Keys
 from evals.cli import OK, write
 from evals.metrics import Confident, area_under_risk_coverage, brier, calibration_error_equal_mass
 from evals.record import CaseOutcome, RecordInvalid, RunRecord, read_record
-from evals.tune import Label, Plan, Tuning, Uncertified, tune
+from guardrails.certificate import FILE_SCHEMA, Certificate, Keys
 from guardrails.facts import sha256_of
+from guardrails.tuning import Label, Plan, Tuning, Uncertified, tune
 
 CALIBRATOR: Literal["ordermend/calibrator/v1"] = "ordermend/calibrator/v1"
-CERTIFICATES = "ordermend/certificates/v1"
+AUDIT_LABELS = "ordermend/audit-labels/v1"
 _WHAT_IT_TAKES = (
     "holds for cases that come like these and that neither classifier nor calibrator was made with; for live traffic the labels "
     "must be a random audit of would-be automated cases, judged blind to the answer"
@@ -108,18 +108,75 @@ def main_calibrate(run_file: Path, share: float, method: str | None, to: Path | 
 
 def main_tune(run_file: Path, calibrator_file: Path | None, plan: Plan, to: Path | None) -> int:
     """Prints each scope as certified or as how many labels it lacks; the file is written either way, so that no older one stays."""
+    audited = read_audit_labels(run_file)
+    if audited is not None and calibrator_file is not None:
+        raise RecordInvalid("audits are labels of the confidence that was live; tune them without --calibrator")
+    if audited is not None:
+        return _told(tune(audited.tuning_labels(), plan, audited.live_keys(), audited.population), plan, to)
     run = read_record(run_file)
     stored = read_calibrator(calibrator_file) if calibrator_file is not None else None
     if stored is not None and (stored.classifier_sha256, stored.prompt) != (run.origin.classifier_sha256, run.origin.prompt_key):
         raise RecordInvalid("the calibrator was fitted for another classifier or prompt; calibrate again on a run of this one")
     keys = Keys(run.origin.classifier_sha256, run.origin.prompt_key, stored.key if stored else "none", run.origin.taxonomy)
     population = f"{run.origin.dataset} {run.origin.dataset_sha256}"
-    tuning = tune(labels_of(run, stored), plan, keys, population)
+    return _told(tune(labels_of(run, stored), plan, keys, population), plan, to)
+
+
+def _told(tuning: Tuning, plan: Plan, to: Path | None) -> int:
     told = plain_tuning(tuning, plan)
     sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     certified = [scope.plain() for scope in (tuning.overall, *tuning.by_category.values()) if isinstance(scope, Certificate)]
-    write(to, json.dumps({"schema": CERTIFICATES, "certificates": certified}, ensure_ascii=False, indent=1) + "\n")
+    write(to, json.dumps({"schema": FILE_SCHEMA, "certificates": certified}, ensure_ascii=False, indent=1) + "\n")
     return OK
+
+
+class _AuditLabel(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    case: str = Field(min_length=1)
+    cluster: str = Field(min_length=1)
+    category: str
+    score: float = Field(ge=0, le=1)
+    wrong: bool
+
+
+class _AuditKeys(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: str = Field(min_length=1)
+    prompt: str = Field(min_length=1)
+    calibrator: str = Field(min_length=1)
+    taxonomy: str = Field(min_length=1)
+
+
+class AuditLabels(BaseModel):
+    """Judged audits as `ordermend audits export` writes them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    schema_: Literal["ordermend/audit-labels/v1"] = Field(alias="schema")
+    population: str
+    keys: _AuditKeys
+    labels: tuple[_AuditLabel, ...]
+
+    def tuning_labels(self) -> list[Label]:
+        return [Label(**label.model_dump()) for label in self.labels]
+
+    def live_keys(self) -> Keys:
+        return Keys(**self.keys.model_dump())
+
+
+def read_audit_labels(path: Path) -> AuditLabels | None:
+    """None where the file does not say that it is one. Raises RecordInvalid, and OSError where there is no such file."""
+    try:
+        document = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    if not isinstance(document, dict) or document.get("schema") != AUDIT_LABELS:
+        return None
+    try:
+        return AuditLabels.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "/".join(map(str, first["loc"]))
+        raise RecordInvalid(f"{path.name}: /{place}: {first['msg']}; make one with `ordermend audits export`") from error
 
 
 def labels_of(run: RunRecord, stored: StoredCalibrator | None) -> list[Label]:

@@ -6,7 +6,8 @@ from statistics import median
 import numpy as np
 import pytest
 
-from evals.drift import DriftAlarm, error_rate
+from evals.drift import error_rate
+from guardrails.drift import DriftAlarm
 
 FRESH = DriftAlarm(alpha=0.02, feared=0.06, delta=0.05)
 

@@ -6,17 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from evals.statistics import (
-    binomial_cdf,
-    binomial_pmf,
-    binomial_quantile,
-    bootstrap,
-    clopper_pearson_upper,
-    labels_needed,
-    mcnemar_exact,
-    resampled,
-    wilson,
-)
+from evals.statistics import bootstrap, mcnemar_exact, resampled, wilson
+from guardrails.binomial import binomial_cdf, binomial_pmf, binomial_quantile, clopper_pearson_upper, labels_needed
 
 
 def exact_cdf(k: int, n: int, p: Fraction) -> float:

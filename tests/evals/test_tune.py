@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from evals.certificate import (
+from guardrails.binomial import binomial_cdf, binomial_quantile, clopper_pearson_upper, labels_needed
+from guardrails.certificate import (
     GLOBAL,
     Certificate,
     CertificateInvalid,
@@ -16,8 +17,7 @@ from evals.certificate import (
     certificate_from,
     taxonomy_version,
 )
-from evals.statistics import binomial_cdf, binomial_quantile, clopper_pearson_upper, labels_needed
-from evals.tune import Label, Plan, Uncertified, certify, independent, tune
+from guardrails.tuning import Label, Plan, Uncertified, certify, independent, tune
 
 KEYS = Keys("model-1", "prompt-1", "none", taxonomy_version())
 ALPHA, DELTA, TRIALS = 0.05, 0.10, 300

@@ -10,6 +10,7 @@ from guardrails.facts import sha256_of
 from guardrails.taxonomy import Category
 
 SCHEMA = "ordermend/certificate/v1"
+FILE_SCHEMA = "ordermend/certificates/v1"
 GLOBAL = "global"
 
 
@@ -103,3 +104,13 @@ def certificate_from(stored: Mapping[str, Any]) -> Certificate:
 def taxonomy_version() -> str:
     """sha256 over the names of the categories: with another set of classes a confidence means something else."""
     return sha256_of(sorted(category.value for category in Category))
+
+
+def certificates_from(document: Any) -> tuple[Certificate, ...]:
+    """The file that `ordermend eval tune --out` writes. Raises CertificateInvalid when any of it cannot be relied on."""
+    if not isinstance(document, Mapping) or document.get("schema") != FILE_SCHEMA or set(document) != {"schema", "certificates"}:
+        raise CertificateInvalid(f"this is no file of {FILE_SCHEMA}; make one with `ordermend eval tune --out`")
+    stored = document["certificates"]
+    if not isinstance(stored, list) or not all(isinstance(item, Mapping) for item in stored):
+        raise CertificateInvalid("/certificates: must be a list; make one with `ordermend eval tune --out`")
+    return tuple(certificate_from(item) for item in stored)

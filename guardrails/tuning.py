@@ -10,8 +10,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from evals.certificate import GLOBAL, Certificate, Keys
-from evals.statistics import binomial_cdf, clopper_pearson_upper, labels_needed
+from guardrails.binomial import binomial_cdf, clopper_pearson_upper, labels_needed
+from guardrails.certificate import GLOBAL, Certificate, Keys
 from guardrails.facts import sha256_of
 from guardrails.taxonomy import Category
 
