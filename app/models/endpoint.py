@@ -4,14 +4,18 @@ Each layer has one owner: the SDK never repeats, this file repeats requests that
 (in `llm.py`) repeats only where the answer does not fit the schema.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import openai
 import tenacity
 from openai.types.chat import ChatCompletion
 
+from app.models.answer_store import AnswerStore, StoredAnswer, request_key
+from app.models.direct import client_for
 from app.models.model_settings import LlmSettings
 
 Clock = Callable[[], float]
@@ -50,9 +54,12 @@ class Breaker:
 
 @dataclass(slots=True)
 class Tally:
-    """What one conversation used. Token counts stay None until the endpoint reports some."""
+    """What one conversation used. Token counts stay None until the endpoint reports some. `reused` answers were known already:
+    they stand in the counts as they were, and nothing was paid for them again."""
 
     attempts: int = 0
+    reused: int = 0
+    latency_ms: int = 0
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
     completion_tokens: int | None = None
@@ -109,12 +116,17 @@ def adapted(request: dict[str, Any], error: openai.APIStatusError) -> dict[str, 
 class Endpoint:
     """Sends requests. It remembers what the endpoint does not know, and whether it is resting."""
 
-    def __init__(self, settings: LlmSettings, clock: Clock, sleep: Sleep) -> None:
-        self._settings, self._clock, self._sleep = settings, clock, sleep
+    def __init__(self, settings: LlmSettings, clock: Clock, sleep: Sleep, answers: AnswerStore | None = None) -> None:
+        self._settings, self._clock, self._sleep, self._answers = settings, clock, sleep, answers
+        self._under_way: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._breaker = Breaker(settings.breaker.failures, settings.breaker.pause_s)
         self._unknown_here: list[openai.APIStatusError] = []
         self._client = openai.AsyncOpenAI(
-            base_url=settings.base_url, api_key=settings.api_key or "none", max_retries=0, timeout=settings.request.timeout_s
+            base_url=settings.base_url,
+            api_key=settings.api_key or "none",
+            max_retries=0,
+            timeout=settings.request.timeout_s,
+            http_client=client_for(settings.base_url),
         )
 
     async def aclose(self) -> None:
@@ -128,6 +140,42 @@ class Endpoint:
 
     async def send(self, tally: Tally, request: dict[str, Any], deadline: float) -> ChatCompletion:
         """One completed answer with text in it. Raises EndpointFailed."""
+        return self._answered(tally, await self._known_or_asked(tally, request, deadline))
+
+    async def send_choice(self, tally: Tally, request: dict[str, Any], deadline: float) -> ChatCompletion:
+        """An answer of which only the first token counts, so that it may be cut off. Raises EndpointFailed."""
+        return self._chosen(tally, await self._known_or_asked(tally, request, deadline))
+
+    async def _known_or_asked(self, tally: Tally, request: dict[str, Any], deadline: float) -> ChatCompletion:
+        """Two that ask the same at once share one call."""
+        if self._answers is None:
+            return await self._ask(tally, request, deadline)
+        key = request_key(request)
+        alone = self._under_way.setdefault(key, asyncio.Lock())  # gone when the last one that asks this has let go of it
+        async with alone:
+            known = await self._answers.get(key, request)
+            if known is None:
+                return await self._ask_and_keep(self._answers, key, tally, request, deadline)
+        completion = ChatCompletion.model_validate(known.response)
+        tally.reused += 1
+        tally.latency_ms += known.latency_ms
+        tally.add(completion)
+        return completion
+
+    async def _ask_and_keep(
+        self, answers: AnswerStore, key: str, tally: Tally, request: dict[str, Any], deadline: float
+    ) -> ChatCompletion:
+        started = self._clock()
+        completion = await self._ask(tally, request, deadline)
+        if completion.choices and not completion.choices[0].message.refusal:
+            took = round((self._clock() - started) * 1000)
+            first = completion.choices[0].message
+            first.content = self.without_key(first.content) if first.content else first.content
+            received = StoredAnswer(completion.model_dump(mode="json", exclude_none=True), took)
+            await asyncio.shield(answers.put(key, request, received))  # a deadline must not lose what was paid for
+        return completion
+
+    async def _ask(self, tally: Tally, request: dict[str, Any], deadline: float) -> ChatCompletion:
         rest = self._breaker.rests_for(self._clock())
         if rest:
             raise EndpointFailed(
@@ -141,9 +189,9 @@ class Endpoint:
             raise EndpointFailed(self.without_key(in_words(error, tally.attempts))) from None
         self._breaker = self._breaker.succeeded()
         tally.add(completion)
-        return self._answered(tally, completion)
+        return completion
 
-    def _answered(self, tally: Tally, completion: ChatCompletion) -> ChatCompletion:
+    def _chosen(self, tally: Tally, completion: ChatCompletion) -> ChatCompletion:
         choice = completion.choices[0] if completion.choices else None
         if choice is None:
             raise EndpointFailed("the endpoint answered without any choice")
@@ -152,6 +200,10 @@ class Endpoint:
             tally.raw_answers.append(choice.message.content)
         if choice.message.refusal or choice.finish_reason == "content_filter":
             raise EndpointFailed(self.without_key(f"the model refused: {choice.message.refusal or 'content filter'}"[:200]))
+        return completion
+
+    def _answered(self, tally: Tally, completion: ChatCompletion) -> ChatCompletion:
+        choice = self._chosen(tally, completion).choices[0]
         if choice.finish_reason == "length":
             raise EndpointFailed("the answer was cut off at the token limit; raise max_tokens in prompts/manifest.yaml")
         if not choice.message.content:
