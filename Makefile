@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test check evals bench run clean
+.PHONY: help install engine demo test check evals bench run clean
 
 help:
 	@echo "make demo    play real-shaped webhooks through Ordermend, then serve until Ctrl-C"
@@ -18,14 +18,17 @@ help:
 	@echo "make evals   judge the labelled cases, print the figures, and hold them against the gates"
 	@echo "make bench   measure against yardsticks, into evals/bench/results.json"
 	@echo "make run     serve the API with a worker, on what is configured"
+	@echo "make engine  install the engine of the local model (demo and run try it by themselves)"
 	@echo "make clean   remove the environment and all caches"
 
 install: $(VENV)/.runtime
 
-demo: $(VENV)/.runtime
+engine: $(VENV)/.local
+
+demo: $(VENV)/.runtime $(VENV)/.local
 	@$(BIN)/ordermend demo
 
-run: $(VENV)/.runtime
+run: $(VENV)/.runtime $(VENV)/.local
 	@$(BIN)/ordermend serve
 
 evals: $(VENV)/.runtime
@@ -64,6 +67,12 @@ $(VENV)/.runtime: $(VENV)/.made requirements.lock pyproject.toml
 	@$(PIP) install --require-hashes -r requirements.lock
 	@$(PIP) install --no-deps -e .
 	@touch $@
+
+# The engine of the local model, where there is a ready-made one for this machine. Without it everything works, on rules.
+$(VENV)/.local: $(VENV)/.runtime requirements-local.lock
+	@echo "Installing the engine of the local model ..."
+	@if $(PIP) install --retries 1 --only-binary :all: --no-deps --require-hashes -r requirements-local.lock; then touch $@; \
+		else echo "It could not be installed; Ordermend classifies by rules. Install it later with: make engine" >&2; fi
 
 $(VENV)/.dev: $(VENV)/.made requirements-dev.lock pyproject.toml
 	@echo "Installing what requirements-dev.lock names ..."

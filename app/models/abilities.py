@@ -8,6 +8,7 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion
 
+from app.models.direct import client_for
 from app.models.endpoint import adapted, in_words
 
 TOP_LOGPROBS = 20
@@ -46,7 +47,9 @@ _Ask = Callable[[str, dict[str, Any]], Awaitable[_Asked]]
 
 async def endpoint_abilities(base_url: str | None, key: str, model: str, *, timeout_s: float = 60) -> Abilities:
     """Four or five short requests. Never raises for what the endpoint does; the key is in no note."""
-    async with openai.AsyncOpenAI(base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout_s) as client:
+    async with openai.AsyncOpenAI(
+        base_url=base_url, api_key=key or "none", max_retries=0, timeout=timeout_s, http_client=client_for(base_url)
+    ) as client:
 
         async def ask(question: str, extra: dict[str, Any]) -> _Asked:
             messages = [{"role": "system", "content": _PREAMBLE}, {"role": "user", "content": question}]

@@ -28,6 +28,10 @@ class WeightsUnavailable(OrdermendError):
     """The model's file could not be had, or is not the pinned one. The message says why and what to do."""
 
 
+class FetchedElsewhere(WeightsUnavailable):
+    """Another process is fetching the same file."""
+
+
 class SourceFailed(Exception):
     """One source cannot deliver; what it delivered so far is kept for the next."""
 
@@ -39,6 +43,10 @@ class Progress:
     done_bytes: int
     total_bytes: int
     what: str
+
+    @property
+    def percent(self) -> int:
+        return self.done_bytes * 100 // self.total_bytes
 
 
 class Source(Protocol):
@@ -183,9 +191,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WeightsUnavailable(
-                "Another process is fetching the model; `ordermend model status` shows how far it is."
-            ) from None
+            raise FetchedElsewhere("Another process is fetching the model; `ordermend model status` shows how far it is.") from None
         yield
 
 
