@@ -8,7 +8,7 @@ what stood there and never leaves this process.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ _KEPT_BACK = frozenset(
         "order.ship_to_fingerprint",
         "label.ship_to_fingerprint",
         "tracking.signed_by",
+        "tracking.zip",
         "hold.handle",
     ]
 )
@@ -84,9 +85,14 @@ TEXTS = frozenset(n for n, f in CATALOGUE.items() if f.untrusted) | _ALSO_TEXTS
 """Fields whose words a model may see as outside text. What is in neither list (people, addresses, titles) is not shown."""
 
 _ORDER = {name: position for position, name in enumerate(CATALOGUE)}
-_PERSONAL_KEY = re.compile(r"name|address|street|line_?[123]|company|phone|email|signed_by", re.IGNORECASE)
+_PERSONAL_KEY = re.compile(
+    r"name|address|street|line_?[123]|company|phone|email|signed_by|zip|post(al)?_?code|city|town|suburb|last4", re.IGNORECASE
+)
+_SCANS = frozenset(["tracking.scans", "tracking.city", "tracking.destination"])
+"""Where carriers have been. A town in their words is the carrier's, unless it is also the buyer's."""
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}")
 _PHONE = re.compile(r"(?<![\w-])\+?\d(?:[ ()./-]{0,2}\d){7,15}(?![\w-])")
+_DIALLED = re.compile(r"(?:tel:)?\+\d[\d().-]{7,20}")
 _TOKEN = re.compile(r"<(?:email|phone|name)-\d+>")
 
 
@@ -108,7 +114,9 @@ class Rendering:
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class Line:
+    """`name` is the field's, `path` what a model cites, `pointer` leads into the snapshot; `note` says system and age."""
+
     name: str
     path: str
     pointer: str
@@ -118,28 +126,57 @@ class _Line:
 
 def render(question: Question) -> Rendering:
     """The question's snapshot and derived facts as prompt text. The same question always gives the same bytes."""
-    lines = sorted(_lines(question.snapshot), key=lambda line: (_ORDER.get(line.name, len(_ORDER)), line.path))
-    facts = [line for line in lines if line.name in FACTS and _shown(line.value) is not None]
-    texts = [line for line in lines if _is_text(line)][:_MOST_TEXTS]
-    hide = _Mask(tuple(sorted(set(_people(question.snapshot)), key=lambda name: (-len(name), name))))
-    written = [
-        f"{line.path}: {json.dumps(_clipped(hide(_clean(text))), ensure_ascii=False)}"
-        for line in texts
-        for text in _words(line.value)
-    ]
+    facts, outside = facts_of(question), outside_of(question)
+    written = [f"{line.path}: {text}" for line, text in outside.texts]
     return Rendering(
         facts="\n".join(
             [
                 *_derived(question),
                 "facts:",
-                *(f"{line.path}={_shown(line.value)}{line.note}" for line in facts),
+                *(f"{line.path}={shown(line.value)}{line.note}" for line in facts),
                 *_signals(question),
             ]
         ),
         texts="\n".join(written),
-        pointers={line.path: line.pointer for line in (*facts, *texts)},
-        masked=hide.originals,
+        pointers={line.path: line.pointer for line in (*facts, *outside.lines)},
+        masked=outside.masked,
     )
+
+
+def facts_of(question: Question) -> list[Line]:
+    """What may be shown as facts, in the order of the catalogue."""
+    people = {name.casefold() for name in _people(question.snapshot)}
+    lines = [line for line in _in_order(question.snapshot) if line.name in FACTS and shown(line.value) is not None]
+    return [line for line in lines if _is_closed(line.name) or not _names_somebody(line.value, people)]
+
+
+def _is_closed(name: str) -> bool:
+    return name in CATALOGUE and bool(CATALOGUE[name].values)
+
+
+def _names_somebody(value: Any, people: Set[str]) -> bool:
+    """A name, street or postal code of this order's people, put where a code belongs."""
+    return any(word.casefold() in people for word in _words(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What outsiders wrote: the lines, and each of their texts as a JSON string without personal words; `masked` leads back."""
+
+    lines: tuple[Line, ...]
+    texts: tuple[tuple[Line, str], ...]
+    masked: Mapping[str, str] = field(repr=False)
+
+
+def outside_of(question: Question) -> Outside:
+    hide = _Mask(tuple(sorted(set(_people(question.snapshot)), key=lambda name: (-len(name), name))))
+    lines = [line for line in _in_order(question.snapshot) if _is_text(line)][:_MOST_TEXTS]
+    texts = [(line, json.dumps(_clipped(hide(_clean(text))), ensure_ascii=False)) for line in lines for text in _words(line.value)]
+    return Outside(tuple(lines), tuple(texts), hide.originals)
+
+
+def _in_order(snapshot: Mapping[str, Any]) -> list[Line]:
+    return sorted(lines_of(snapshot), key=lambda line: (_ORDER.get(line.name, len(_ORDER)), line.path))
 
 
 def fenced(texts: str) -> str:
@@ -147,18 +184,18 @@ def fenced(texts: str) -> str:
     return f"{FENCE[0]}\n{texts}\n{FENCE[1]}" if texts else "none"
 
 
-def _lines(snapshot: Mapping[str, Any]) -> Iterator[_Line]:
+def lines_of(snapshot: Mapping[str, Any]) -> Iterator[Line]:
     for key, item in snapshot["fields"].items():
         name = key.partition("[")[0]
         if name not in FACTS and name not in TEXTS:
             continue
-        path = f"{name}[{_position(snapshot, key)}]" if reads_as_text(key[len(name) :].strip("[]")) else key
+        path = f"{name}[{_position(snapshot, key)}]" if tells_of_people(key[len(name) :].strip("[]")) else key
         base = f"/fields/{escape(key)}"
-        yield _Line(name, path, f"{base}/value", item["value"], _note(item))
+        yield Line(name, path, f"{base}/value", item["value"], _note(item))
         if not item["conflict"]:
             continue
         for number, other in enumerate(item["others"]):
-            yield _Line(name, f"{path}@{number}", f"{base}/others/{number}/value", other["value"], f" (says {_system(other)})")
+            yield Line(name, f"{path}@{number}", f"{base}/others/{number}/value", other["value"], f" (says {_system(other)})")
 
 
 def _position(snapshot: Mapping[str, Any], key: str) -> int:
@@ -175,7 +212,7 @@ def _note(item: Mapping[str, Any]) -> str:
 
 def _system(statement: Mapping[str, Any]) -> str:
     source = str(statement["source"])
-    return "other system" if reads_as_text(source) else _clean(source)[:30]
+    return "other system" if tells_of_people(source) else _clean(source)[:30]
 
 
 def _age(seconds: int) -> str:
@@ -185,16 +222,21 @@ def _age(seconds: int) -> str:
     return "now"
 
 
-def _shown(value: Any) -> str | None:
+def tells_of_people(text: str) -> bool:
+    """Words, an e-mail or a phone number where a code belongs."""
+    return reads_as_text(text) or _EMAIL.search(text) is not None or _DIALLED.fullmatch(text) is not None
+
+
+def shown(value: Any) -> str | None:
     """The value as a fact line shows it, or None where there is nothing to show or it is somebody's words."""
     match value:
         case bool() | int():
             return json.dumps(value)
         case {"amount": int() as amount, "currency": str() as currency}:
             return _money(amount, currency)
-        case str() if value and len(value) <= _LONGEST_VALUE and not reads_as_text(value):
+        case str() if value and len(value) <= _LONGEST_VALUE and not tells_of_people(value):
             return value
-        case list() if value and all(isinstance(item, str) and not reads_as_text(item) for item in value):
+        case list() if value and all(isinstance(item, str) and not tells_of_people(item) for item in value):
             return ",".join(value)[:_LONGEST_VALUE]
     return None
 
@@ -206,11 +248,11 @@ def _money(amount: int, currency: str) -> str | None:
         return None
 
 
-def _is_text(line: _Line) -> bool:
+def _is_text(line: Line) -> bool:
     """Outside text by its field, or a fact whose value turned out to be words."""
     if line.name in TEXTS:
         return any(text.strip() for text in _words(line.value))
-    return isinstance(line.value, str) and bool(line.value) and _shown(line.value) is None
+    return isinstance(line.value, str) and bool(line.value) and shown(line.value) is None
 
 
 def _words(value: Any) -> list[str]:
@@ -238,7 +280,7 @@ def _derived(question: Question) -> list[str]:
     ]
     found = [f"detected {d.category} by {d.detector} from {','.join(d.fields) or 'silence'}" for d in question.detections.found]
     return [
-        f"order={question.snapshot['order_ref'] if not reads_as_text(question.snapshot['order_ref']) else '?'}",
+        f"order={question.snapshot['order_ref'] if not tells_of_people(question.snapshot['order_ref']) else '?'}",
         f"as_of={question.snapshot['as_of']}",
         "worked out by code (not citable):",
         *(f"{fact.name}={_derived_value(fact)}" for fact in checks),
@@ -254,7 +296,7 @@ def _derived_value(fact: Fact) -> str:
 def _signals(question: Question) -> list[str]:
     recent = question.snapshot["signals"][-_MOST_SIGNALS:]
     shown = [
-        f"{s['occurred_at']} {s['source']} {s['topic'] if not reads_as_text(s['topic']) else '?'}{' late' if s['late'] else ''}"
+        f"{s['occurred_at']} {_system(s)} {s['topic'] if not tells_of_people(s['topic']) else '?'}{' late' if s['late'] else ''}"
         for s in recent
     ]
     related = [f"{r['placed_at']} another order, same {','.join(r['same'])}" for r in question.snapshot["related"]]
@@ -265,7 +307,7 @@ def _people(snapshot: Mapping[str, Any]) -> Iterator[str]:
     """Names and streets that the snapshot holds anywhere, to be taken out of the texts."""
     for key, item in snapshot["fields"].items():
         name = key.partition("[")[0]
-        if name in FACTS or name in TEXTS:
+        if name in FACTS or name in TEXTS or name in _SCANS:
             continue
         yield from _personal(name.rpartition(".")[2], item["value"])
 

@@ -24,6 +24,9 @@ class BlessedCase(_Strict):
     got_verdict: str | None
     right: bool
     verdict_right: bool
+    runs: int = Field(default=1, ge=1)
+    """How often the case was judged, and in how many of these runs category and verdict were both right."""
+    runs_right: int = Field(default=0, ge=0)
 
 
 class Blessing(_Strict):
@@ -59,6 +62,8 @@ def outcomes(run: RunRecord) -> list[BlessedCase]:
             got_verdict=case.got.verdict,
             right=case.right,
             verdict_right=case.verdict_right,
+            runs=case.repeats.n,
+            runs_right=case.repeats.right,
         )
         for case in run.cases
     ]

@@ -23,6 +23,10 @@ class Outcome(Protocol):
     def right(self) -> bool: ...
     @property
     def verdict_right(self) -> bool: ...
+    @property
+    def runs(self) -> int: ...
+    @property
+    def runs_right(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,8 @@ class Comparison:
     flips: tuple[Flip, ...]
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
+    unsettled: tuple[tuple[str, int], ...] = ()
+    """Cases that were right in each of so many runs before and are wrong in at least one now."""
 
     @property
     def common(self) -> int:
@@ -84,7 +90,13 @@ class Comparison:
             f"{m.name}: {m.points:+.1f} points (p = {m.p:.4f}, {len(m.worse)} worse, {len(m.better)} better)"
             for m in self.measures
             if m.dropped(gate)
-        ]
+        ] + self._stable_lost(gate)
+
+    def _stable_lost(self, gate: Soft) -> list[str]:
+        lost = [name for name, runs in self.unsettled if runs >= gate.stable_runs]
+        if len(lost) <= gate.stable_cases_failing:
+            return []
+        return [f"stable cases: {len(lost)} failing now, at most {gate.stable_cases_failing} allowed: {' '.join(lost)}"]
 
     def plain(self) -> dict[str, Any]:
         return {
@@ -104,6 +116,7 @@ class Comparison:
             "flips": [
                 {"id": f.id, "expected": f.expected, "before": f.before, "after": f.after, "became": f.became} for f in self.flips
             ],
+            "unsettled": [{"id": name, "runs": runs} for name, runs in self.unsettled],
             "only_before": list(self.only_before),
             "only_after": list(self.only_after),
         }
@@ -128,7 +141,12 @@ def compare(before: Sequence[Outcome], after: Sequence[Outcome]) -> Comparison:
         flips=tuple(flip for was, now in pairs if (flip := _flip(was, now)) is not None),
         only_before=tuple(name for name in earlier if name not in later),
         only_after=tuple(name for name in later if name not in earlier),
+        unsettled=tuple((now.id, was.runs) for was, now in pairs if was.runs > 1 and _always_right(was) and not _always_right(now)),
     )
+
+
+def _always_right(case: Outcome) -> bool:
+    return case.runs_right == case.runs
 
 
 def _measure(name: str, pairs: Sequence[tuple[Outcome, Outcome]], holds: Callable[[Outcome], bool]) -> Measure:

@@ -31,6 +31,8 @@ class Hard(_Strict):
 class Soft(_Strict):
     p_below: float = Field(gt=0, lt=1)
     points: float = Field(ge=0, le=100)
+    stable_runs: int = Field(default=3, ge=2)
+    stable_cases_failing: int = Field(default=0, ge=0)
 
 
 class Gates(_Strict):

@@ -8,7 +8,7 @@ import pytest
 from evals.bless import baseline_of, baseline_path, outcomes, read_baseline
 from evals.compare import NothingInCommon, compare
 from evals.gates import GATES, GatesInvalid, broken, load_gates
-from evals.record import Judged, RecordInvalid
+from evals.record import Judged, RecordInvalid, Repeats
 from tests.evals.records import outcome, record, wrong
 
 GATE = load_gates(GATES)
@@ -146,3 +146,20 @@ def test_a_broken_baseline_says_how_to_make_one(tmp_path: Path) -> None:
     path.write_text('{"schema": "ordermend/eval-baseline/v1"}', encoding="utf-8")
     with pytest.raises(RecordInvalid, match="ordermend eval bless"):
         read_baseline(path)
+
+
+def test_a_case_that_was_right_in_every_repeat_may_not_fail_in_any_even_where_the_drop_is_a_trifle() -> None:
+    steady, shaky = Repeats(n=3, agreeing=3, right=3), Repeats(n=3, agreeing=2, right=2)
+    before = record(*(outcome(name, repeats=steady) for name in names(200)))
+    after = record(outcome("c0", repeats=shaky), *(outcome(name, repeats=steady) for name in names(200)[1:]))
+    found = compare(outcomes(before), outcomes(after))
+    assert found.dropped(GATE.soft) == ["stable cases: 1 failing now, at most 0 allowed: c0"]
+    assert found.plain()["unsettled"] == [{"id": "c0", "runs": 3}]
+    assert compare(outcomes(after), outcomes(before)).dropped(GATE.soft) == []
+
+
+@pytest.mark.parametrize("before", [Repeats(n=2, agreeing=2, right=2), Repeats(n=3, agreeing=2, right=2)])
+def test_a_case_that_was_not_right_in_three_of_three_repeats_was_never_stable(before: Repeats) -> None:
+    failing = Repeats(n=3, agreeing=3, right=0)
+    found = compare(outcomes(record(outcome("a", repeats=before))), outcomes(record(outcome("a", repeats=failing))))
+    assert found.dropped(GATE.soft) == []
