@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from app.classify import Diagnosis, ModelCall, Question
 from app.database import write
 from app.judge import Sighting
+from app.models.switching import in_use
 from app.tables import Case, ModelAnswer
 from app.world import World
 from guardrails.facts import sha256_of, to_plain
@@ -22,16 +23,17 @@ FREE = "rules"
 async def ask(world: World, case: Case, sighting: Sighting, limits: Mapping[str, Mapping[str, Money]]) -> Diagnosis:
     """The classifier's answer about this case, asked under these limits of the policy. A failure is not remembered, so that it is asked again next time."""
     question = Question(sighting.context, sighting.snapshot, sighting.facts, sighting.detections, limits)
-    if world.classifier.name == FREE:
-        return await world.classifier.classify(question)
-    key = question_key(world.classifier.fingerprint, question)
+    classifier = in_use(world.classifier)  # the same one to the end: it may be switched meanwhile
+    if classifier.name == FREE:
+        return await classifier.classify(question)
+    key = question_key(classifier.fingerprint, question)
     async with write(world.database.sessions) as session:
         known = (await session.execute(select(ModelAnswer).where(ModelAnswer.question_sha256 == key))).scalar_one_or_none()
         if known is not None and known.diagnosis is not None:
             return revive(known.diagnosis)
         asked = {"question_sha256": key, "case_id": case.id, "asked_at": world.clock()}
         await session.execute(insert(ModelAnswer).values(asked).on_conflict_do_nothing())
-    diagnosis = await world.classifier.classify(question)
+    diagnosis = await classifier.classify(question)
     if diagnosis.failure is None:
         async with write(world.database.sessions) as session:
             answered = {"answered_at": world.clock(), "diagnosis": plain_diagnosis(diagnosis)}

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from app.context import OrderContext
 from app.detect import Detections
 from guardrails.facts import Facts
 from guardrails.money import Money
 from guardrails.proposal import Evidence, Proposal, ProposedAction
+from guardrails.ruling import GroundedEvidence
 from guardrails.taxonomy import Category, Team
 
 
@@ -39,6 +40,10 @@ class ModelCall:
     completion_tokens: int | None
     attempts: int
     latency_ms: int
+    reused: int = 0
+    """Answers that were known already; nothing was paid for them again, though their tokens are counted."""
+    cost_micros: int | None = None
+    """What all its tokens cost, in millionths of a US dollar; None where the price or the tokens are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +89,39 @@ class Classifier(Protocol):
     async def classify(self, question: Question) -> Diagnosis:
         """Never raises for anything the model or its endpoint does: a failure is a Diagnosis that says so."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a model wrote about a case whose category is fixed, for people to read. It decides nothing. With `failure` set there is
+    none. `evidence` is every cited item after checking; `cost_micros` is in millionths of a US dollar, None where unknown."""
+
+    summary: str
+    evidence: tuple[GroundedEvidence, ...]
+    failure: str | None = None
+    call: ModelCall | None = None
+    cost_micros: int | None = None
+
+    @property
+    def holding(self) -> tuple[GroundedEvidence, ...]:
+        """The cited items that stand in the facts; of an ungrounded explanation there is none."""
+        return tuple(item for item in self.evidence if item.struck is None)
+
+
+class Explains(Protocol):
+    async def explain(self, question: Question, category: Category) -> Explanation:
+        """Never raises for anything the model or its endpoint does: a failure is an Explanation that says so."""
+        ...
+
+
+@runtime_checkable
+class OffersExplanations(Protocol):
+    """A classifier that routes without words, so that somebody else has to write them. One that writes its own offers none."""
+
+    @property
+    def explainer(self) -> Explains | None: ...
+
+
+def explainer_of(classifier: Classifier) -> Explains | None:
+    """Who writes the explanations as long as this classifier is in force."""
+    return classifier.explainer if isinstance(classifier, OffersExplanations) else None

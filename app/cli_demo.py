@@ -1,27 +1,21 @@
 """`ordermend demo`."""
 
 import asyncio
+import logging
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from app.cli_output import AsJson, say_json, single
-from app.cli_settings import settings_now
+from app.cli_settings import ClassifierName, settings_now
 from app.demo import report
 from app.demo.stage import perform_and_stay, perform_once
 
 commands = single()
 
 FILE_WIDTH = 160
-
-
-class ClassifierName(StrEnum):
-    AUTO = "auto"
-    RULES = "rules"
-    LLM = "llm"
 
 
 @commands.command()
@@ -35,11 +29,10 @@ def demo(
     Without --once it then serves until interrupted, and keeps what was played."""
     if as_json and not once:
         raise typer.BadParameter("--json goes with --once; without it the demo goes on serving")
-    settings = settings_now()
-    if classifier is not None:
-        settings = settings.model_copy(update={"classifier": classifier.value})
+    settings = settings_now(classifier)
     console = _console(as_json)
     if not once:
+        _tell_of_the_model()
         asyncio.run(perform_and_stay(settings, console))
         return
     performance = asyncio.run(perform_once(settings, console))
@@ -50,6 +43,12 @@ def demo(
         report.summary(console, performance.outcome, performance.classifier)
     if not performance.succeeded:
         sys.exit(1)
+
+
+def _tell_of_the_model() -> None:
+    """How far the local model is, on stderr, beside what is shown."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("app.models").setLevel(logging.INFO)
 
 
 def _console(as_json: bool) -> Console:

@@ -18,6 +18,7 @@ _TOLD: Mapping[str, str] = {
     "report": "One HTML file about a run.",
     "export": "A run in another program's form.",
     "calibrate": "Fit confidence to how often it was right.",
+    "promote": "A reviewed case as a labelled case, with nobody in it recognisable.",
     "tune": "Thresholds with a guarantee, or how many labels they lack.",
 }
 _AS_TYPED = {"allow_extra_args": True, "ignore_unknown_options": True}

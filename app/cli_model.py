@@ -19,13 +19,13 @@ from app.cli_output import AsJson, group, hint, say, say_json
 from app.cli_settings import settings_now
 from app.errors import OrdermendError
 from app.models.abilities import Abilities, endpoint_abilities
-from app.models.choice import chosen_classifier
+from app.models.choice import wanted
 from app.models.local_model import SourceName, local_of, models_folder, servable, sources_of
 from app.models.local_server import LOG, LocalServer, local_server
 from app.models.running import LocalEndpoint, answers, running_servers
+from app.models.standing import standings
 from app.models.weights import Holding, Presence, Progress, fetch, holding, verify
 from app.settings import Settings
-from app.wiring import load_configuration
 
 commands = group()
 
@@ -65,17 +65,19 @@ def tell_status(
     probe: Annotated[bool, typer.Option("--probe", help="Ask the endpoint what it can do: five short requests.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What is on this machine, whether it runs, and who would classify."""
+    """What is on this machine, whether it runs, who would classify in `serve` and `worker`, and how far those are that run."""
     settings = settings_now()
     local = local_of(settings)
     held = holding(local.weights, models_folder(settings))
     servers = asyncio.run(_asked(running_servers(settings.data_dir)))
-    classifier = asyncio.run(_classifier(settings))
+    classifier, told = wanted(settings), standings(settings.data_dir)
     found = asyncio.run(_probed(settings, servers)) if probe else None
     if as_json:
-        say_json(_status(held, servers, classifier, found, local.path))
+        say_json(_status(held, servers, classifier, found, local.path) | {"processes": told})
     else:
         _tell(held, servers, classifier, found, local.path)
+        for process, sentence in told.items():
+            say(f"process {process:<4} {sentence}")
 
 
 @commands.command("serve")
@@ -148,12 +150,6 @@ async def _asked(servers: tuple[LocalEndpoint, ...]) -> tuple[LocalEndpoint, ...
     """Those that answer."""
     async with httpx.AsyncClient(timeout=2, trust_env=False) as client:
         return tuple([server for server in servers if await answers(client, server.base_url.removesuffix("/v1"))])
-
-
-async def _classifier(settings: Settings) -> str:
-    files = load_configuration(settings.config_dir)
-    async with chosen_classifier(settings, files.owners) as chosen:
-        return chosen.name
 
 
 async def _probed(settings: Settings, servers: tuple[LocalEndpoint, ...]) -> Abilities:

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from app.cli_output import hint, single
-from app.cli_settings import settings_now
+from app.cli_settings import ClassifierName, settings_now
 from app.serving import serve, work
+
+AClassifier = Annotated[ClassifierName | None, typer.Option(help="Who reads the cases; ORDERMEND_CLASSIFIER otherwise.")]
 
 serving = single()
 working = single()
@@ -19,10 +21,11 @@ def serve_command(
     host: Annotated[str | None, typer.Option(help="Address to listen on; ORDERMEND_HOST otherwise.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; ORDERMEND_PORT otherwise.")] = None,
     no_worker: Annotated[bool, typer.Option("--no-worker", help="Only answer HTTP; workers run elsewhere.")] = False,
+    classifier: AClassifier = None,
 ) -> None:
     """Serve the HTTP API until interrupted."""
     _log()
-    settings = settings_now()
+    settings = settings_now(classifier)
     wanted = {"host": host or settings.host, "port": settings.port if port is None else port}
     told = "without a worker" if no_worker else "with a worker"
     asyncio.run(
@@ -31,11 +34,11 @@ def serve_command(
 
 
 @working.command("worker")
-def work_command() -> None:
+def work_command(classifier: AClassifier = None) -> None:
     """Work on what has come in until interrupted."""
     _log()
     hint("Working.")
-    asyncio.run(work(settings_now()))
+    asyncio.run(work(settings_now(classifier)))
 
 
 def _log() -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 
 from procrastinate.exceptions import ConnectorException
 
@@ -12,7 +13,9 @@ from app.cli_output import AsJson, group, say, say_json, single
 from app.cli_settings import settings_now
 from app.database import CONNECTION_FAILURES, connect, embedded_url, ping, upgrade
 from app.errors import ConfigurationInvalid, DatabaseUnavailable, OrdermendError
-from app.models.choice import chosen_classifier
+from app.models.choice import chosen_classifier, wanted
+from app.models.local_server import INSTALL
+from app.models.this_machine import ENGINE
 from app.published import OVERLAY, current_row, on_trial, same_before
 from app.publishing import still_on_trial, superseded
 from app.settings import Settings
@@ -87,6 +90,7 @@ def _checks() -> Iterator[Check]:
     else:
         yield Check("configuration", "ok", f"policy {files.policy.version}, {len(files.detectors.detectors)} detectors")
         yield _classifier(settings, files)
+        yield _certificates(files)
     yield _database(settings)
     if files is not None:
         yield _policy(settings, files)
@@ -105,9 +109,27 @@ def _classifier(settings: Settings, files: Configuration) -> Check:
         name = asyncio.run(_chosen(settings, files))
     except OrdermendError as error:
         return Check("classifier", "wrong", str(error), "set ORDERMEND_LLM__BASE_URL and _API_KEY, or ORDERMEND_CLASSIFIER=rules")
+    if wanted(settings) == "local" and find_spec(ENGINE) is None:
+        return Check("classifier", "note", "rules only: no endpoint, and no engine for the local model", INSTALL)
+    if wanted(settings) == "local":
+        do = "`ordermend model status` says how far it is; ORDERMEND_LOCAL_MODEL=off keeps it away"
+        return Check("classifier", "ok", "rules, until `serve` or `worker` has the local model ready", do)
     if name == "rules":
         return Check("classifier", "note", "rules only, no model", "set ORDERMEND_LLM__API_KEY for a model")
     return Check("classifier", "ok", f"{name}, {settings.llm.model}")
+
+
+def _certificates(files: Configuration) -> Check:
+    """Whether they live depends on the classifier that answers, which only a running program knows."""
+    held = files.assurance.certificates
+    if files.assurance.problem is not None:
+        return Check("certificates", "note", files.assurance.problem, "until it is mended nothing is certified")
+    if not held:
+        return Check(
+            "certificates", "note", "none: nothing is certified", "`ordermend audits status` says how many labels are needed"
+        )
+    do = "`ordermend audits status` says which of them hold for the classifier in use"
+    return Check("certificates", "ok", ", ".join(sorted(item.scope for item in held)), do)
 
 
 async def _chosen(settings: Settings, files: Configuration) -> str:

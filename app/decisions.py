@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app import store
 from app.answers import plain_diagnosis
+from app.audits import draw
 from app.budgets import plain_claims
 from app.cases import REPORTED, new_case
 from app.classify import Diagnosis
@@ -106,6 +107,7 @@ async def record(
         permitted = [item.action for item in ruling.actions if item.verdict is Verdict.AUTOMATE]
         warrant = Warrant(AGENT.id, f"episode:{row.episode}:{row.detected_category}", budgets=(rules.policy, sighting.facts))
         allowed = await intend(session, row, decision, permitted, warrant, now, entries)
+        entries += await draw(session, world, row, decision, now)
         await append(session, now, entries)
         return Recorded(decision.id, tuple(allowed))
 

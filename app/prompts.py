@@ -17,7 +17,7 @@ from guardrails.money import Money
 MANIFEST = "manifest.yaml"
 _SCHEMA = "ordermend/prompts/v1"
 _PLACEHOLDER = re.compile(r"\{\{\s*([a-z_]+)\s*\}\}")
-_KNOWN = frozenset(["limits", "facts", "texts"])
+_KNOWN = frozenset(["limits", "facts", "texts", "category"])
 _STABLE = frozenset(["limits"])
 """What a system prompt may hold: the same for every case, so that an endpoint can keep its beginning in a cache."""
 
@@ -31,7 +31,7 @@ class _Part(BaseModel):
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid")
     version: str
-    parameters: dict[str, int | float | str] = {}
+    parameters: dict[str, bool | int | float | str] = {}
     system: _Part
     user: _Part
 

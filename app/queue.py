@@ -12,7 +12,7 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
 
-from app import act, archive, budgets, decisions, pipeline, published, reader, store
+from app import act, archive, budgets, decisions, explaining, model_answers, pipeline, published, reader, store
 from app.database import is_away, write
 from app.world import World
 
@@ -94,7 +94,7 @@ async def look_safely(world: World, order_id: str) -> None:
 
 async def sweep(world: World) -> None:
     """Find work that nobody was told of: unread signals, orders due for a look, lost judgements, judgements
-    under an earlier policy, unfinished actions. Budgets of long ago are forgotten."""
+    under an earlier policy, unfinished actions. Budgets of long ago and answers that expired are forgotten."""
     now = world.clock()
     async with world.database.sessions() as session:
         unread = await reader.waiting(session)
@@ -105,6 +105,7 @@ async def sweep(world: World) -> None:
         unfinished = list((await session.execute(store.live_actions(now - LOST_AFTER, SWEEP_LIMIT))).scalars())
     async with write(world.database.sessions) as session:
         await budgets.drop_old(session, now)
+        await model_answers.drop_expired(session, now)
     if unread:
         await world.nudge(READ_SIGNALS, "")
     for order_id in dict.fromkeys([*due, *lost]):
@@ -130,17 +131,18 @@ async def settled(world: World) -> bool:
 
 @asynccontextmanager
 async def working(queue: procrastinate.App, world: World) -> AsyncIterator[None]:
-    """Run the worker, the sweep and the archive beside whatever else this process does."""
+    """Run the worker, the sweep, the archive and the explanations beside whatever else this process does."""
     worker = asyncio.create_task(_work_for_ever(queue, world), name="worker")
     sweeper = asyncio.create_task(_sweep_for_ever(queue, world), name="sweeper")
     archivist = asyncio.create_task(_archive_for_ever(world), name="archivist")
+    explainer = asyncio.create_task(explaining.explain_for_ever(world), name="explainer")
     try:
         yield
     finally:
-        for task in (archivist, sweeper, worker):
+        for task in (explainer, archivist, sweeper, worker):
             task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(worker, sweeper, archivist, return_exceptions=True)
+            await asyncio.gather(worker, sweeper, archivist, explainer, return_exceptions=True)
 
 
 async def _work_for_ever(queue: procrastinate.App, world: World) -> None:

@@ -12,6 +12,8 @@ from starlette.types import ASGIApp
 
 from app.errors import ConfigurationInvalid
 from app.inbox import inbox_for
+from app.models.choice import chosen_classifier
+from app.models.local_choice import local_when_ready
 from app.settings import Settings
 from app.web.app import create_app
 from app.wiring import open_world
@@ -78,9 +80,9 @@ def free_port(host: str, first: int) -> int:
 
 
 async def serve(settings: Settings, announce: Announce, *, worker: bool) -> None:
-    """HTTP until interrupted; with `worker` this process also works."""
+    """HTTP until interrupted; with `worker` this process also works, and so it is the one that needs a model."""
     async with (
-        open_world(settings, worker=worker) as world,
+        open_world(settings, worker=worker, choose=local_when_ready if worker else chosen_classifier) as world,
         inbox_for(world) as inbox,
         listening(create_app(world, inbox), settings.host, settings.port) as address,
     ):
@@ -90,7 +92,7 @@ async def serve(settings: Settings, announce: Announce, *, worker: bool) -> None
 
 async def work(settings: Settings) -> None:
     """The worker alone, until interrupted."""
-    async with open_world(settings, worker=True):
+    async with open_world(settings, worker=True, choose=local_when_ready):
         await interrupted()
 
 

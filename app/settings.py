@@ -65,8 +65,13 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("ordermend")))
     config_dir: Path = PROJECT_ROOT / "config"
     prompts_dir: Path = PROJECT_ROOT / "prompts"
-    classifier: Literal["auto", "rules", "llm"] = "auto"
-    """`auto`: `llm` when an endpoint is configured, else `rules`."""
+    classifier: Literal["auto", "rules", "llm", "local"] = "auto"
+    """`auto`: `llm` when an endpoint is configured; else rules, and what serves switches to the local model once that is ready.
+    `local` insists on it: what serves refuses to start where it cannot come."""
+    local_model: Literal["fetch", "present", "off"] = "fetch"
+    """`present`: its weights are used when they are here and never fetched by itself. `off`: it is not started."""
+    explained: tuple[Literal["review", "blocked", "automated"], ...] = ("review", "blocked")
+    """The states in which a model explains a case, where one that routes without words is in force; empty: no explanations."""
     webhooks: WebhookSecrets = WebhookSecrets()
     llm: LlmEndpoint = LlmEndpoint()
     shopify: ShopifyConnector = ShopifyConnector()

@@ -286,6 +286,57 @@ class ModelAnswer(Base):
     diagnosis: Mapped[dict[str, Any] | None]
 
 
+class ModelCallRow(Base):
+    """One answered request to a model endpoint, what it used, and how long it may be used again."""
+
+    __tablename__ = "model_calls"
+    endpoint_sha256: Mapped[str] = mapped_column(primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    finish_reason: Mapped[str]
+    response: Mapped[dict[str, Any]]
+    """The body of the chat completion."""
+    prompt_tokens: Mapped[int | None]
+    cached_tokens: Mapped[int | None]
+    completion_tokens: Mapped[int | None]
+    latency_ms: Mapped[int]
+    cost_micros: Mapped[int | None] = mapped_column(BigInteger)
+    """Millionths of a US dollar; None when the price or the tokens are unknown."""
+    at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_model_calls_expires_at", "expires_at"),)
+
+
+class ExplanationRow(Base):
+    """What a model wrote about a decision, for people to read. A row before the question, completed by the answer; `at` is None while
+    there is none and it is still tried."""
+
+    __tablename__ = "explanations"
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"), primary_key=True)
+    category: Mapped[str]
+    """The category that was fixed when it was asked for."""
+    asked_at: Mapped[datetime]
+    attempts: Mapped[int]
+    retry_at: Mapped[datetime]
+    """Until then whoever asked last has it to themselves."""
+    at: Mapped[datetime | None]
+    summary: Mapped[str | None]
+    evidence: Mapped[list[Any]] = mapped_column(server_default=text("'[]'"))
+    """`{"pointer", "quote", "source", "untrusted", "struck"}` of each cited item; `struck` says why it does not hold."""
+    failure: Mapped[str | None]
+    model: Mapped[str | None]
+    prompt_name: Mapped[str | None]
+    prompt_version: Mapped[str | None]
+    prompt_sha256: Mapped[str | None]
+    prompt_tokens: Mapped[int | None]
+    cached_tokens: Mapped[int | None]
+    completion_tokens: Mapped[int | None]
+    latency_ms: Mapped[int | None]
+    cost_micros: Mapped[int | None] = mapped_column(BigInteger)
+    """Millionths of a US dollar; None when the price or the tokens are unknown."""
+
+
 class ActionRow(Base):
     """The action ledger: the intent is committed before the call, the receipt after it."""
 
@@ -336,6 +387,37 @@ class SwitchedOff(Base):
     at: Mapped[datetime]
     by: Mapped[str]
     why: Mapped[str]
+
+
+class Audit(Base):
+    """A case that was decided without a person and drawn to be judged by one who does not see the answer."""
+
+    __tablename__ = "audits"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(ForeignKey("cases.id"))
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"))
+    drawn_at: Mapped[datetime]
+    model: Mapped[str]
+    """The key of what judged, as in `keys`."""
+    keys: Mapped[dict[str, Any]]
+    """Model, prompt, calibrator and taxonomy: what the label says something about."""
+    score: Mapped[int]
+    """The confidence in basis points."""
+    answered: Mapped[str]
+    """The category that the machine gave; nobody sees it before judging."""
+    label: Mapped[dict[str, Any] | None]
+    """`{"category", "acceptable"}`, as the person said."""
+    wrong: Mapped[bool | None]
+    judged_by: Mapped[str | None]
+    judged_at: Mapped[datetime | None]
+    forgotten_at: Mapped[datetime | None]
+    """The drift alarm has sounded since and was begun anew: it does not count this one any more. As a label it goes on counting."""
+
+    __table_args__ = (
+        UniqueConstraint("case_id", "model"),
+        Index("ix_audits_open", "drawn_at", postgresql_where=text("judged_at IS NULL")),
+        Index("ix_audits_judged", "model", "judged_at"),
+    )
 
 
 class PublishedPolicy(Base):

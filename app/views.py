@@ -20,6 +20,7 @@ from app.tables import (
     Case,
     CaseState,
     Decision,
+    ExplanationRow,
     OrderLink,
     OutcomeRow,
     Signal,
@@ -61,6 +62,8 @@ class CaseView:
     approvals: list[Approval]
     annotations: list[Annotation]
     outcomes: list[OutcomeRow]
+    explanation: ExplanationRow | None = None
+    """What a model wrote about the newest decision, for people to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,7 @@ async def case(session: AsyncSession, case_id: str) -> CaseView:
     """Raises NotFound."""
     row = await store.get_case(session, case_id)
     decision = await session.get(Decision, row.decision_id) if row.decision_id else None
+    explanation = await session.get(ExplanationRow, row.decision_id) if row.decision_id else None
     actions = select(ActionRow).where(ActionRow.case_id == case_id).order_by(ActionRow.created_at, ActionRow.id)
     approvals = select(Approval).where(Approval.case_id == case_id).order_by(Approval.at, Approval.id)
     annotations = select(Annotation).where(Annotation.case_id == case_id).order_by(Annotation.at, Annotation.id)
@@ -153,6 +157,7 @@ async def case(session: AsyncSession, case_id: str) -> CaseView:
         list((await session.execute(approvals)).scalars()),
         list((await session.execute(annotations)).scalars()),
         list((await session.execute(outcomes)).scalars()),
+        explanation,
     )
 
 

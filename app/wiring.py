@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import httpx
 
 from app import queue as jobs
+from app.assurance import Assurance, load_assurance
 from app.classify import Classifier
 from app.clients.desk import KIND, Desk
 from app.clients.port import Connector
@@ -21,7 +23,9 @@ from app.context import SourceRules
 from app.database import Sessions, connect, embedded_url, upgrade
 from app.detect import DetectorRules
 from app.errors import ConfigurationInvalid
-from app.models.choice import chosen_classifier
+from app.learned_instructions import shipped
+from app.model_answers import kept_answers
+from app.models.choice import Choose, chosen_classifier
 from app.owners import Owners
 from app.published import OVERLAY, PolicyText, read_policy
 from app.publishing import publish_at_start
@@ -46,12 +50,13 @@ async def open_world(
     *,
     clock: Clock = utc_now,
     classifier: Classifier | None = None,
+    choose: Choose = chosen_classifier,
     connectors: Mapping[Action, Connector] | None = None,
     worker: bool = False,
     at_start: AtStart = publish_at_start,
 ) -> AsyncIterator[World]:
     """Upgrade the schema, load the configuration, open the queue, see to the policy file (`at_start`), and, with `worker`, work in
-    this process too."""
+    this process too. `choose` gives the classifier, unless one is given."""
     files = load_configuration(settings.config_dir)
     url = settings.database_url or await asyncio.to_thread(embedded_url, settings.data_dir)
     await asyncio.to_thread(upgrade, url)
@@ -60,7 +65,7 @@ async def open_world(
     async with (
         queue.open_async(),
         httpx.AsyncClient(timeout=20) as http,
-        chosen_classifier(settings, files.owners) as chosen,
+        choose(settings, files.owners, partial(kept_answers, database.sessions, clock)) as chosen,
     ):
         await jobs.ensure_schema(queue)
         nudge = jobs.nudger(queue)
@@ -75,6 +80,7 @@ async def open_world(
             classifier=classifier or chosen,
             connectors=connectors if connectors is not None else _connectors(settings, database.sessions, http, clock, nudge),
             nudge=nudge,
+            assurance=files.assurance,
         )
         try:
             await at_start(world, files.policy_text)
@@ -97,11 +103,13 @@ class Configuration:
     owners: Owners
     sources: SourceRules
     detectors: DetectorRules
+    assurance: Assurance
 
 
 def load_configuration(directory: Path) -> Configuration:
     """Read and check every file. Raises ConfigurationInvalid with all mistakes of all files at once."""
     problems: list[str] = []
+    shipped()
 
     def read(name: str, load: Callable[[str, str], _T]) -> _T | None:
         path = directory / name
@@ -117,9 +125,18 @@ def load_configuration(directory: Path) -> Configuration:
     owners = read("owners.yaml", load_owners)
     sources = read("sources.yaml", load_sources)
     detectors = read("detectors.yaml", load_detectors)
-    if policy is None or owners is None or sources is None or detectors is None:
+    assurance = _assurance(directory, problems) if not problems else None
+    if policy is None or owners is None or sources is None or detectors is None or assurance is None:
         raise ConfigurationInvalid("\n".join(problems))
-    return Configuration(*policy, owners, sources, detectors)
+    return Configuration(*policy, owners, sources, detectors, assurance)
+
+
+def _assurance(directory: Path, problems: list[str]) -> Assurance | None:
+    try:
+        return load_assurance(directory)
+    except PolicyInvalid as error:
+        problems.extend(str(problem) for problem in error.errors)
+        return None
 
 
 def _policy(directory: Path, text: str, name: str) -> tuple[Policy, PolicyText]:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from app.assurance import Assurance
 from app.classify import Classifier
 from app.clients.port import Connector
 from app.context import SourceRules
@@ -34,6 +35,8 @@ class World:
     connectors: Mapping[Action, Connector]
     """Actions that have no connector are handed over to a person."""
     nudge: Nudge
+    assurance: Assurance = field(default_factory=Assurance)
+    """What is audited, and what is certified."""
     loaded: dict[str, Policy] = field(default_factory=dict)
     """Published policies that this process has read already, by the id of their row."""
     simulating: asyncio.Lock = field(default_factory=asyncio.Lock)

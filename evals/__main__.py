@@ -11,20 +11,25 @@ from pathlib import Path
 
 from app.classify import Classifier, Diagnosis, Question
 from app.config_files import ConfigInvalid
-from app.errors import OrdermendError
-from app.models.choice import chosen_classifier
+from app.errors import NotFound, OrdermendError
+from app.models.choice import Choose, chosen_classifier
+from app.models.local_choice import local_now, out_of_reach
+from app.models.running import running_servers
 from app.settings import Settings
 from app.wiring import load_configuration
 from evals.bless import BASELINES
 from evals.calibrate import Method
-from evals.cli import FAILED, NOT_FOUND, main_run, say
+from evals.cassette import Cassette
+from evals.cli import FAILED, NOT_FOUND, OK, main_run, say
 from evals.cli_certify import main_calibrate, main_tune
+from evals.cli_promote import main_promote
 from evals.cli_records import EXPORTS, main_bless, main_compare, main_export, main_report
 from evals.dataset import DatasetInvalid
 from evals.gates import GATES, GatesInvalid
 from evals.record import RecordInvalid
+from evals.recorded_model import asking_local, recordings_of, replaying, without_model
 from evals.suite import main_suite
-from evals.tune import Plan
+from guardrails.tuning import Plan
 
 DATASETS = Path(__file__).resolve().parent / "datasets"
 Asked = argparse.Namespace
@@ -48,8 +53,8 @@ class Configured:
 
     name = "llm"
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings, self._files = settings, load_configuration(settings.config_dir)
+    def __init__(self, settings: Settings, choose: Choose = chosen_classifier) -> None:
+        self._settings, self._files, self._choose = settings, load_configuration(settings.config_dir), choose
         self._stack, self._opening = AsyncExitStack(), asyncio.Lock()
         self._opened: Classifier | None = None
 
@@ -61,22 +66,54 @@ class Configured:
     async def classify(self, question: Question) -> Diagnosis:
         async with self._opening:
             if self._opened is None:
-                choice = chosen_classifier(self._settings, self._files.owners)
+                choice = self._choose(self._settings, self._files.owners, None)
                 self._opened = await self._stack.enter_async_context(choice)
         return await self._opened.classify(question)
 
 
+def _local(settings: Settings, cassette: Cassette | None) -> Classifier:
+    """The model that runs already, else one of our own for as long as the run takes, else what there is without one, and it is said."""
+    if cassette is not None or settings.llm.base_url or running_servers(settings.data_dir):
+        return asking_local(settings, cassette)
+    why = asyncio.run(out_of_reach(settings, load_configuration(settings.config_dir).owners))
+    if why is None:
+        return Configured(settings, local_now)
+    say(f"ordermend: judging by rules and statistics alone: {why}", OK)
+    return without_model(settings)
+
+
 def _run(asked: Asked) -> int:
-    classifier = Configured(Settings(classifier="llm")) if asked.classifier == "llm" else None
-    return main_run(
-        asked.dataset,
-        asked.classifier,
-        asked.json,
-        classifier=classifier,
-        repeats=asked.repeats,
-        record_to=asked.out,
-        junit_to=asked.junit,
-    )
+    settings = Settings()
+    recorded = asked.recordings or recordings_of(Path(asked.dataset))
+    name = asked.classifier or ("replay" if recorded.exists() else "rules")
+    classifier: Classifier | None = None
+    cassette: Cassette | None = None
+    replayed: Cassette | None = None
+    match name:
+        case "llm":
+            classifier = Configured(Settings(classifier="llm"))
+        case "replay":
+            replayed = Cassette(recorded, "replay")
+            classifier = replaying(settings, replayed)
+        case "local":
+            cassette = Cassette(asked.recordings, "record") if asked.recordings else None
+            classifier = _local(settings, cassette)
+    try:
+        code = main_run(
+            asked.dataset,
+            name,
+            asked.json,
+            classifier=classifier,
+            repeats=asked.repeats,
+            record_to=asked.out,
+            junit_to=asked.junit,
+        )
+        if replayed is not None:
+            replayed.require_complete()
+        return code
+    finally:
+        if cassette is not None:
+            cassette.save()
 
 
 def _bless(asked: Asked) -> int:
@@ -136,13 +173,27 @@ def parser() -> argparse.ArgumentParser:
             )
         )
     )
+    promoting = command(
+        "promote",
+        "a reviewed case of the live database as a labelled case, with nobody in it recognisable",
+        lambda a: main_promote(a.case, a.to, a.json),
+    )
+    promoting.add_argument("case", metavar="CASE", help="its id, such as case_…")
+    promoting.add_argument("--to", type=Path, metavar="FILE", help="the dataset; promoted.jsonl in the data folder when not given")
+    promoting.add_argument("--json", action="store_true")
     _describe_tune(_with_run(command("tune", "thresholds with a guarantee, or how many labels they lack", _tune)))
     return top
 
 
 def _describe_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--dataset", required=True, help="labelled cases, one JSON object a line")
-    run.add_argument("--classifier", default="rules", help="rules, or llm for whatever endpoint is configured")
+    run.add_argument(
+        "--classifier",
+        help="replay where answers are recorded and else rules, when not given; rules; local for the model of this machine; replay for its recorded answers; llm for whatever endpoint is configured",
+    )
+    run.add_argument(
+        "--recordings", type=Path, metavar="FILE", help="with local: keep its answers there; with replay: answers from there"
+    )
     run.add_argument("--json", action="store_true", help="JSON on stdout, for programs")
     run.add_argument("--out", type=Path, metavar="FILE", help="the whole run: every case, the figures, what decided them")
     run.add_argument("--junit", type=Path, metavar="FILE", help="the same as JUnit XML")
@@ -174,7 +225,7 @@ def _describe_tune(tuning: argparse.ArgumentParser) -> None:
 
 
 def _with_run(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    command.add_argument("run", type=Path, metavar="RUN", help="a file of `run --out`")
+    command.add_argument("run", type=Path, metavar="RUN", help="a file of `run --out`; for tune also one of `audits export`")
     return command
 
 
@@ -208,6 +259,8 @@ def main(words: list[str]) -> int:
     asked = parser().parse_args(words)
     try:
         code: int = asked.call(asked)
+    except NotFound as error:
+        return say(f"ordermend: {error}", NOT_FOUND)
     except (OrdermendError, RecordInvalid, GatesInvalid, ConfigInvalid, DatasetInvalid) as error:
         return say(f"ordermend: {error}", FAILED)
     except OSError as error:

@@ -6,10 +6,10 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
+from app.assurance import classifier_key, judging_files
 from app.classify import Classifier
 from app.config_files import ConfigInvalid, load_detectors, load_owners, load_sources
 from app.models.rules import RulesClassifier
@@ -19,7 +19,6 @@ from evals.injection import Effects, attack_texts, effects_of
 from evals.record import RunRecord, figures_of, record_of
 from evals.report import confusions
 from evals.run import Bench, Result, run
-from guardrails.facts import sha256_of
 from guardrails.policy.load import load_policy
 
 OK, FAILED, USAGE, NOT_FOUND = 0, 1, 2, 3
@@ -58,12 +57,11 @@ def judged(
     cases = parse_dataset(body.decode("utf-8", errors="replace"), dataset.name)
     runs, effects = asyncio.run(_repeated(cases, bench, repeats, attack_texts(dataset)))
     figures = figures_of(runs, classifier_name, effects)
-    files = {name: (config / f"{name}.yaml").read_text(encoding="utf-8") for name in ("sources", "detectors", "owners")}
     origin = {
         "dataset": dataset.name,
         "dataset_sha256": hashlib.sha256(body).hexdigest(),
         "classifier": classifier_name,
-        "classifier_sha256": sha256_of({"fingerprint": bench.classifier.fingerprint, "version": version("ordermend"), **files}),
+        "classifier_sha256": classifier_key(bench.classifier.fingerprint, judging_files(config)),
         "policy_version": bench.policy.version,
         "policy_sha256": bench.policy.sha256,
     }

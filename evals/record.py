@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from evals.certificate import taxonomy_version
 from evals.injection import Effects
 from evals.metrics import rate
 from evals.report import alarmed, all_right, cluster_of, is_right, owner_of, reasons_of, report, unsafe_actions, verdict_of
 from evals.run import Result
+from guardrails.certificate import taxonomy_version
 from guardrails.facts import sha256_of
 
 SCHEMA: Literal["ordermend/eval-run/v1"] = "ordermend/eval-run/v1"

@@ -1,7 +1,6 @@
 """The results as one JSON object, as `ordermend eval run --json` prints it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from app.classify import ModelCall
@@ -28,18 +27,9 @@ RISKS = (0.01, 0.02, 0.05, 0.10)
 _ABOVE_R1 = frozenset([RiskClass.R2, RiskClass.R3])
 
 
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a model costs, in US dollars for a million tokens. None where nobody knows."""
-
-    prompt: float | None = None
-    completion: float | None = None
-
-
 def report(
     results: Sequence[Result],
     classifier: str,
-    price: Price | None = None,
     effects: Effects | None = None,
 ) -> dict[str, Any]:
     """Every figure of interfaces.md. Cases that could not be judged count as wrong everywhere. `effects` are those of the injections;
@@ -69,7 +59,7 @@ def report(
         "coverage_at_risk": _coverages(results),
         "tokens_per_case": None if tokens is None else round(tokens / len(results), 1),
         "seconds_per_case": _rounded(sum(r.seconds for r in results) / len(results)) if results else None,
-        "cost_per_1000": _cost(results, price),
+        "cost_per_1000": _cost(results),
         "confusion_matrix": confusion_matrix(results),
         "failures": [_failure(r) for r in results if not all_right(r)],
     }
@@ -192,12 +182,11 @@ def _tokens(results: Sequence[Result]) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def _cost(results: Sequence[Result], price: Price | None) -> float | None:
-    if price is None or price.prompt is None or price.completion is None or _tokens(results) is None:
-        return None
-    calls = _calls(results)
-    dollars = sum((c.prompt_tokens or 0) * price.prompt + (c.completion_tokens or 0) * price.completion for c in calls) / 1_000_000
-    return round(dollars / len(results) * 1000, 4)
+def _cost(results: Sequence[Result]) -> float | None:
+    """US dollars per thousand cases; None where nothing was asked or a price is unknown."""
+    costs = [call.cost_micros for call in _calls(results)]
+    known = [cost for cost in costs if cost is not None]
+    return round(sum(known) / len(results) / 1000, 4) if costs and len(known) == len(costs) else None
 
 
 def all_right(result: Result) -> bool:

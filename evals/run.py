@@ -58,13 +58,15 @@ async def run(cases: Sequence[LabelledCase], bench: Bench, clock: Callable[[], f
 
 
 async def judge_case(case: Unlabelled, bench: Bench) -> Judgement | None:
+    sighting = sighted(case, bench)
+    return None if sighting is None else await judge(sighting, bench.classifier, bench.policy, NOTHING_SPENT)
+
+
+def sighted(case: Unlabelled, bench: Bench) -> Sighting | None:
     """Of several orders in one case the one with the most specific detection; of equals the one that was placed last."""
     book = file_case(case)
     contexts = book.contexts(bench.sources, case.as_of, bench.detectors.duplicate_window)
-    sightings = [look(context, bench.detectors) for context in contexts]
-    if not sightings:
-        return None
-    return await judge(min(sightings, key=_specificity), bench.classifier, bench.policy, NOTHING_SPENT)
+    return min((look(context, bench.detectors) for context in contexts), key=_specificity, default=None)
 
 
 def _specificity(sighting: Sighting) -> tuple[int, float]:

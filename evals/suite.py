@@ -2,15 +2,18 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.settings import Settings
 from evals.bless import Baseline, baseline_path, outcomes, read_baseline
+from evals.cassette import Cassette
 from evals.cli import FAILED, NOT_FOUND, OK, Run, as_text, judged, say
 from evals.cli_records import comparison_text
 from evals.compare import Comparison, NothingInCommon, compare
 from evals.gates import Gates, broken, load_gates
+from evals.recorded_model import recordings_of, replaying
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def main_suite(datasets: Sequence[Path], folder: Path, baselines: Path, gates_fi
     chosen = list(datasets) or sorted(folder.glob("*.jsonl"))
     if not chosen:
         return say(f"{folder}: no dataset here; datasets are files that end in .jsonl", NOT_FOUND)
-    results = [gated(judged(path, "rules"), gates, baselines) for path in chosen]
+    results = [gated(run, gates, baselines) for path in chosen for run in _runs(path)]
     if as_json:
         sys.stdout.write(json.dumps([_plain(result) for result in results], ensure_ascii=False) + "\n")
     else:
@@ -56,10 +59,19 @@ def main_suite(datasets: Sequence[Path], folder: Path, baselines: Path, gates_fi
     return OK if all(result.holds for result in results) else FAILED
 
 
+def _runs(dataset: Path) -> Iterator[Run]:
+    """By rules, and as it runs with the local model, where that one's answers are recorded."""
+    yield judged(dataset, "rules")
+    recorded = recordings_of(dataset)
+    if recorded.exists():
+        yield judged(dataset, "replay", classifier=replaying(Settings(), Cassette(recorded, "replay")))
+
+
 def _plain(result: Gated) -> dict[str, object]:
     compared = result.comparison.plain() if result.comparison is not None else None
     return {
         "dataset": result.run.record.origin.dataset,
+        "classifier": result.run.record.origin.classifier,
         "figures": result.run.figures,
         "broken": result.hard,
         "dropped": result.soft,
@@ -69,7 +81,7 @@ def _plain(result: Gated) -> dict[str, object]:
 
 def _text(result: Gated) -> str:
     origin = result.run.record.origin
-    lines = [f"== {origin.dataset}", as_text(result.run.figures, result.run.results)]
+    lines = [f"== {origin.dataset}, {origin.classifier}", as_text(result.run.figures, result.run.results)]
     if result.against is None:
         lines.append("no baseline: `ordermend eval run --out RUN`, then `ordermend eval bless RUN`")
     else:

@@ -61,6 +61,8 @@ def _bare_environment() -> Iterator[None]:
         for name in [*os.environ]:
             if name.startswith(("ORDERMEND_", "OPENAI_")):
                 patch.delenv(name)
+        # Whatever is installed here, no test and no command that a test runs fetches weights or starts an engine by itself.
+        patch.setenv("ORDERMEND_LOCAL_MODEL", "off")
         yield
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from app.demo.play import Outcome, Played, fresh_secrets, measure, play, webhook
 from app.demo.scenario import Story, in_acts, orders_sold, read_stories
 from app.demo.shop import ADMIN_PATH, Shop
 from app.inbox import inbox_for
+from app.models.choice import Choose, chosen_classifier
+from app.models.local_choice import local_now, local_when_ready
 from app.serving import free_port, interrupted, listening
 from app.settings import Settings, ShopifyConnector, StripeConnector
 from app.signals.shapes import Source
@@ -71,7 +74,8 @@ async def perform_once(settings: Settings, console: Console) -> Performance:
 
 async def _perform(settings: Settings, folder: Path, console: Console) -> Performance:
     begun = time.perf_counter()
-    async with stage(settings, folder, ANY_PORT) as ready:
+    choose = at_home(settings, local_now) if settings.classifier == "local" else chosen_classifier
+    async with stage(settings, folder, ANY_PORT, choose) as ready:
         played = await _play(ready, console)
         outcome = await measure(ready.world)
         return Performance(played, outcome, ready.world.classifier.name, time.perf_counter() - begun)
@@ -79,19 +83,27 @@ async def _perform(settings: Settings, folder: Path, console: Console) -> Perfor
 
 async def perform_and_stay(settings: Settings, console: Console) -> None:
     """Play where it has not been played yet, show what there is, and serve until interrupted."""
-    folder = settings.data_dir / "demo"
-    async with stage(settings, folder, free_port(HOST, settings.port)) as ready:
+    folder, played = settings.data_dir / "demo", asyncio.Event()
+    # While it plays, the processor is needed: the stories take seconds by rules, and the model would take minutes to read them.
+    choose = at_home(settings, partial(local_when_ready, after=played.wait))
+    async with stage(settings, folder, free_port(HOST, settings.port), choose) as ready:
         if await _is_untouched(ready.world):
             report.deliveries(console, await _play(ready, console))
         else:
             console.print(f"The stories were played before; this is what is kept. To see them anew, delete {folder}.")
         report.summary(console, await measure(ready.world), ready.world.classifier.name)
         report.where_to_go(console, ready.address, await _reviewers_key(ready.world), folder)
+        played.set()
         await interrupted()
 
 
+def at_home(home: Settings, choose: Choose) -> Choose:
+    """A choice that looks for the weights where this installation keeps them, and not in the demo's own folder."""
+    return lambda settings, owners, keep: choose(home, owners, keep)
+
+
 @asynccontextmanager
-async def stage(settings: Settings, folder: Path, port: int) -> AsyncIterator[Stage]:
+async def stage(settings: Settings, folder: Path, port: int, choose: Choose = chosen_classifier) -> AsyncIterator[Stage]:
     """Ordermend over an embedded database in `folder`, with a shop of its own: no real system is ever called."""
     given, shop = fresh_secrets(), Shop(secrets.token_urlsafe(16), utc_now)
     stories = read_stories(utc_now())
@@ -106,7 +118,7 @@ async def stage(settings: Settings, folder: Path, port: int) -> AsyncIterator[St
             "sweep_every_s": SWEEP_EVERY_S,
         }
         async with (
-            open_world(settings.model_copy(update=wanted), worker=True) as world,
+            open_world(settings.model_copy(update=wanted), worker=True, choose=choose) as world,
             inbox_for(world) as inbox,
             listening(create_app(world, inbox), HOST, port) as address,
         ):

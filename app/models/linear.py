@@ -113,9 +113,9 @@ class LinearModel:
         try:
             stored = _File.model_validate_json(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigurationInvalid(f"{path}: cannot be read: {error.strerror}; `python -m evals.train` writes it") from error
+            raise ConfigurationInvalid(f"{path}: cannot be read: {error.strerror}; `python -m evals.learning` writes it") from error
         except (ValidationError, UnicodeDecodeError) as error:
-            raise ConfigurationInvalid(f"{path}: no linear model; `python -m evals.train` writes it anew\n{error}") from error
+            raise ConfigurationInvalid(f"{path}: no linear model; `python -m evals.learning` writes it anew\n{error}") from error
         return LinearModel(stored.classes, stored.ngrams, stored.bias, stored.features, stored.trained_on)
 
 

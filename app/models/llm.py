@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from app.classify import Diagnosis, ModelCall, Question
 from app.models.answer import Answer, basis_points, failed, weigh
+from app.models.answer_store import AnswerStore
 from app.models.endpoint import Clock, Endpoint, EndpointFailed, Sleep, Tally
 from app.models.model_settings import LlmSettings
 from app.prompts import Prompt, Prompts, fill, limits_wording
@@ -44,7 +45,7 @@ class _Record:
 
 
 class LlmClassifier:
-    """`clock` counts seconds and only grows; `sleep` waits between attempts."""
+    """`clock` counts seconds and only grows; `sleep` waits between attempts; `answers` are those received earlier."""
 
     def __init__(
         self,
@@ -54,10 +55,11 @@ class LlmClassifier:
         asked: Asked,
         clock: Clock,
         sleep: Sleep = asyncio.sleep,
+        answers: AnswerStore | None = None,
     ) -> None:
         self._settings, self._asked, self._clock = settings, asked, clock
         self._prompt: Prompt = prompts[PROMPT]
-        self._endpoint = Endpoint(settings, clock, sleep)
+        self._endpoint = Endpoint(settings, clock, sleep, answers)
         # instructor logs every failure with the endpoint's words, which may hold parts of a key; ours are in the Diagnosis.
         logging.getLogger("instructor").setLevel(logging.CRITICAL + 1)
 
@@ -135,7 +137,7 @@ class LlmClassifier:
                 **self._prompt.parameters,
             )
         except Exception as error:
-            raise EndpointFailed(_why(error)) from None
+            raise EndpointFailed(why_unusable(error)) from None
         finally:
             said = record.tally.raw_answers[said_before:]
             record.messages += [{"role": "assistant", "content": raw, "view": view} for raw in said]
@@ -158,10 +160,12 @@ class LlmClassifier:
             completion_tokens=tally.completion_tokens,
             attempts=tally.attempts,
             latency_ms=round((self._clock() - record.started) * 1000),
+            reused=tally.reused,
+            cost_micros=self._settings.cost(tally),
         )
 
 
-def _why(error: BaseException) -> str:
+def why_unusable(error: BaseException) -> str:
     """The reason under instructor's wrapping."""
     cause: BaseException | None = error
     while cause is not None:

@@ -56,6 +56,15 @@ async def local_now(settings: Settings, owners: Owners, keep: Keep | None = None
         yield classifier
 
 
+async def out_of_reach(settings: Settings, owners: Owners) -> str | None:
+    """Why the local model cannot be had here and now, or None."""
+    try:
+        await _within_reach(ThisMachine(settings, partial(local_classifier, settings, owners)), fetches=False)
+    except ConfigurationInvalid as error:
+        return str(error)
+    return None
+
+
 async def _within_reach(machine: ThisMachine, *, fetches: bool) -> None:
     if await machine.elsewhere() is not None:
         return

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +25,8 @@ class Request(_Strict):
     attempts: int = Field(default=4, ge=1, le=10)
     longest_wait_s: float = Field(default=20, ge=0)
     repairs: int = Field(default=1, ge=0, le=3)
+    reuse_for_s: float = Field(default=86_400, ge=0)
+    """How long the answer to a request stands for the same request; 0 asks every time."""
 
 
 class BreakerRule(_Strict):
@@ -44,6 +46,8 @@ class Price(_Strict):
 class ModelsFile(_Strict):
     document_schema: Literal["ordermend/models/v1"] = Field(alias="schema")
     request: Request = Request()
+    request_local: Request = Request(timeout_s=120, deadline_s=180, attempts=2)
+    """For the local model, which is slow and costs nothing."""
     breaker: BreakerRule = BreakerRule()
     prices: dict[str, Price] = {}
     local: Local | None = None
@@ -59,6 +63,18 @@ class LlmSettings:
     model: str
     request: Request = field(default_factory=Request)
     breaker: BreakerRule = field(default_factory=BreakerRule)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    def cost(self, tally: "Counts") -> int | None:
+        return price_of(self.model, tally.prompt_tokens, tally.cached_tokens, tally.completion_tokens, self.prices)
+
+
+class Counts(Protocol):
+    """Tokens; None where the endpoint did not say."""
+
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    completion_tokens: int | None
 
 
 def load_models(path: Path) -> ModelsFile:
@@ -76,9 +92,16 @@ def load_models(path: Path) -> ModelsFile:
 
 def cost_of(call: ModelCall, prices: Mapping[str, Price]) -> int | None:
     """Millionths of a US dollar, rounded up; None when the price or the tokens are unknown."""
-    price = prices.get(call.model)
-    if price is None or call.prompt_tokens is None or call.completion_tokens is None:
+    return price_of(call.model, call.prompt_tokens, call.cached_tokens, call.completion_tokens, prices)
+
+
+def price_of(
+    model: str, prompt_tokens: int | None, cached_tokens: int | None, completion_tokens: int | None, prices: Mapping[str, Price]
+) -> int | None:
+    """The same, of tokens by themselves."""
+    price = prices.get(model)
+    if price is None or prompt_tokens is None or completion_tokens is None:
         return None
-    cached = call.cached_tokens or 0
-    cost = (call.prompt_tokens - cached) * price.input + cached * price.cached + call.completion_tokens * price.output
+    cached = cached_tokens or 0
+    cost = (prompt_tokens - cached) * price.input + cached * price.cached + completion_tokens * price.output
     return int(cost.to_integral_value(rounding="ROUND_CEILING"))

@@ -4,7 +4,7 @@ Where no detector fires it says which of two things that means: everything that 
 matched and a person has to read it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,26 @@ _ABSTAINS = 2_000
 _MOST_EVIDENCE = 8
 _SNOOZE_HOURS = 24
 _ALWAYS_TELLING = ("order.total", "order.financial_status")
+_ABOUT: Mapping[Category, tuple[str, ...]] = {
+    Category.PAYMENT_FAILED: ("payment", "transaction", "checkout"),
+    Category.PAYMENT_MISMATCH: ("payment", "transaction", "refund"),
+    Category.AUTHORIZATION_EXPIRING: ("payment", "transaction"),
+    Category.PAYMENT_DISPUTE: ("dispute", "fraud_warning", "payment"),
+    Category.FRAUD_RISK: ("risk", "payment", "hold"),
+    Category.ADDRESS_RISK: ("address", "label", "tracking"),
+    Category.INVENTORY_UNAVAILABLE: ("pick", "inventory", "fulfilment"),
+    Category.WAREHOUSE_EXCEPTION: ("fulfilment", "item", "hold"),
+    Category.FULFILMENT_STALLED: ("fulfilment", "fulfilment_order", "label"),
+    Category.DELIVERY_EXCEPTION: ("tracking", "parcel"),
+    Category.CARRIER_CONFLICT: ("tracking", "parcel"),
+    Category.DELIVERY_LATE: ("tracking", "parcel", "promise"),
+    Category.SPLIT_SHIPMENT: ("fulfilment", "parcel", "tracking"),
+    Category.INVALID_ORDER_DATA: ("fulfilment", "product", "address"),
+    Category.CHANGE_RACE: ("fulfilment", "label"),
+    Category.REFUND_EXCEPTION: ("refund", "return", "payment"),
+    Category.INTEGRATION_FAILURE: ("integration",),
+}
+"""The things whose recorded values speak for or against a category."""
 _USELESS_ONCE_GONE = frozenset([Action.HOLD_FULFILMENT])
 
 
@@ -45,6 +65,10 @@ class RulesClassifier:
         return NAME
 
     async def classify(self, question: Question) -> Diagnosis:
+        return self.diagnose(question)
+
+    def diagnose(self, question: Question) -> Diagnosis:
+        """The answer at once: rules wait for nobody."""
         found = question.detections.found
         suspicious = bool(find_instructions(texts_of(question.snapshot)))
         return self._decided(question, found[0], suspicious) if found else self._undecided(question, suspicious)
@@ -120,6 +144,15 @@ def _cited(found: tuple[Detection, ...]) -> tuple[str, ...]:
     recorded = [name for name in names if name not in CHECKS]
     worked_out = [field for name in names if name in CHECKS for field in inputs_of(name)]
     return tuple(dict.fromkeys([*recorded, *worked_out, *_ALWAYS_TELLING]))
+
+
+def evidence_of(question: Question, category: Category) -> tuple[Evidence, ...]:
+    """Recorded values of the things that this category is about, for a category that no detector established."""
+    about = _ABOUT.get(category, ())
+    names = [key.partition("[")[0] for key in question.snapshot["fields"]]
+    return _evidence(
+        question.context, tuple(dict.fromkeys([*(n for n in names if n.partition(".")[0] in about), *_ALWAYS_TELLING]))
+    )
 
 
 def _evidence(context: OrderContext, names: tuple[str, ...]) -> tuple[Evidence, ...]:

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from app.inbox import Inbox
-from app.web import api, api_policy, api_reading, api_switches, describing, health, problems, webhooks
+from app.web import api, api_audits, api_policy, api_reading, api_switches, describing, health, problems, webhooks
 from app.web.console import console_router
 from app.web.edge import Edge
 from app.web.metrics import Metrics
@@ -22,6 +22,7 @@ def create_app(world: World, inbox: Inbox) -> FastAPI:
     app.state.world, app.state.inbox, app.state.metrics = world, inbox, Metrics()
     for router in (
         api.router,
+        api_audits.router,
         api_policy.router,
         api_reading.router,
         api_switches.router,

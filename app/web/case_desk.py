@@ -157,6 +157,7 @@ async def _page(
         context=context,
         table=table,
         chips=case_page.chips(decision, table) if decision else [],
+        explained_by=case_page.explained_by(view.explanation, table) if view.explanation else [],
         proposed=proposed,
         awaiting=[item for item in proposed if item.verdict == "review"],
         standing=case_page.standing(view, world, person),

@@ -11,7 +11,7 @@ from typing import Any
 from app.context import OrderContext
 from app.findings import has_fired, passed, told
 from app.statements import same_value
-from app.tables import ActionState, Case, CaseState, Decision, TrailEntry
+from app.tables import ActionState, Case, CaseState, Decision, ExplanationRow, TrailEntry
 from app.trail import chain_hash
 from app.untrusted import Suspicion, find_instructions, texts_of
 from app.views import CaseView
@@ -176,18 +176,24 @@ def anchor_of(key: str) -> str:
 
 
 def chips(decision: Decision, table: FieldTable) -> list[Chip]:
+    return [_chip(item | item["evidence"], table) for item in decision.ruling["evidence"]]
+
+
+def explained_by(row: ExplanationRow, table: FieldTable) -> list[Chip]:
+    """What the model's explanation cites, those first that hold."""
+    return sorted((_chip(item, table) for item in row.evidence), key=lambda chip: chip.struck is not None)
+
+
+def _chip(item: Mapping[str, Any], table: FieldTable) -> Chip:
     present = {row.key for _, rows in table.families for row in rows}
-    return [
-        Chip(
-            quote=item["evidence"]["quote"],
-            pointer=item["evidence"]["pointer"],
-            href=_place(item["evidence"]["pointer"], present),
-            source=item["source"],
-            untrusted=item["untrusted"],
-            struck=item["struck"],
-        )
-        for item in decision.ruling["evidence"]
-    ]
+    return Chip(
+        quote=item["quote"],
+        pointer=item["pointer"],
+        href=_place(item["pointer"], present),
+        source=item["source"],
+        untrusted=item["untrusted"],
+        struck=item["struck"],
+    )
 
 
 def _place(pointer: str, present: set[str]) -> str | None:

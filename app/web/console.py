@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from app.database import CONNECTION_FAILURES, write
 from app.errors import Denied, OrdermendError, Unauthenticated
-from app.web import case_desk, desk_pages, policy_pages, sessions, switch_pages
+from app.web import audit_pages, case_desk, desk_pages, policy_pages, sessions, switch_pages
 from app.web.at_hand import AWorld
 from app.web.problems import Refusal, describe
 from app.web.rendering import Pages, ThePages, load_pages
@@ -37,6 +37,8 @@ def console_router() -> APIRouter:
         ("/orders/{ref:path}", desk_pages.order),
         ("/policy", policy_pages.policy),
         ("/switches", switch_pages.show),
+        ("/audits", audit_pages.show_open),
+        ("/audits/{audit_id}", audit_pages.show),
         ("/dead-letter", desk_pages.dead_letter),
         ("/dead-letter/{signal_id}", desk_pages.dead_signal),
         ("/static/{name}", static_file),
@@ -51,6 +53,7 @@ def console_router() -> APIRouter:
         ("/cases/{case_id}/review", case_desk.decide),
         ("/cases/{case_id}/evidence", case_desk.attach_evidence),
         ("/cases/{case_id}/outcome", case_desk.report_outcome),
+        ("/audits/{audit_id}", audit_pages.judge),
         ("/switches", switch_pages.turn),
         ("/policy", policy_pages.try_policy),
         ("/dead-letter/{signal_id}/replay", desk_pages.replay),

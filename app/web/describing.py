@@ -22,6 +22,7 @@ TAGS = [
     {"name": "orders", "description": "The order as all systems see it."},
     {"name": "policy", "description": "What may happen by itself, what a person decides, what may not happen."},
     {"name": "switches", "description": "What is switched off, and what this hour's budgets still hold."},
+    {"name": "audits", "description": "Blind audits of what ran without a person, and how sure we are of it."},
     {"name": "operation", "description": "For load balancers, monitoring and the curious."},
 ]
 DESCRIPTION = (

@@ -10,6 +10,7 @@ from app import budgets, views
 from app.database import CONNECTION_FAILURES, ping
 from app.errors import NotFound
 from app.governing import governing_in
+from app.models.switching import status_of
 from app.views import Backlog
 from app.web.at_hand import AWorld, TheMetrics
 from app.web.metrics import Guarded
@@ -48,7 +49,10 @@ async def readyz(world: AWorld) -> Ready:
         raise Refusal(
             NOT_READY, "The queue has no tables yet.", members={"checks": checks}, headers={"Retry-After": str(RETRY_AFTER_S)}
         )
-    return Ready(status="ready", database=version, classifier=world.classifier.name)
+    local = status_of(world.classifier)
+    return Ready(
+        status="ready", database=version, classifier=world.classifier.name, local_model=None if local is None else local.brief
+    )
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -9,6 +9,7 @@ import jinja2
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
+from app.models.switching import status_of
 from app.web import in_words
 from app.web.at_hand import world_of
 from guardrails.taxonomy import Action, Category, Team, Verdict
@@ -29,8 +30,12 @@ class Pages:
     files: dict[str, bytes]
 
     def page(self, request: Request, template: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """`who` is the person signed in, or None; `now` is the clock's; `switched_off` are the switches that are off."""
-        known = {"who": getattr(request.state, "signed_in", None), "now": world_of(request).clock(), "path": request.url.path}
+        """`who` is the person signed in, or None; `now` is the clock's; `switched_off` are the switches that are off; `local_model`
+        says how far that is, while it is not ready."""
+        world = world_of(request)
+        known = {"who": getattr(request.state, "signed_in", None), "now": world.clock(), "path": request.url.path}
+        local = status_of(world.classifier)
+        known["local_model"] = local.sentence if local is not None and local.concerns_reviewers else None
         known["switched_off"] = getattr(request.state, "switched_off", ())
         body = self.environment.get_template(template).render(known | values)
         return HTMLResponse(body, status, {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"})

@@ -140,6 +140,15 @@ class SwitchRequest(Sent):
     model_config = ConfigDict(json_schema_extra={"examples": [{"state": "off", "reason": "Refunds go out twice."}]})
 
 
+class AuditJudgement(Sent):
+    """What a person makes of an order, without knowing what the machine made of it."""
+
+    category: Category
+    acceptable: bool = Field(True, description="False: a person should have decided this one, whatever its category.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"category": "warehouse_exception"}]})
+
+
 class OutcomeRequest(Sent):
     """What turned out true later. With `action_id` and `done`, how an action went that a person carried out."""
 
@@ -200,6 +209,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     ReviewBody,
     EvidenceRequest,
     SwitchRequest,
+    AuditJudgement,
     OutcomeRequest,
     ReplayRequest,
     PolicySimulation,

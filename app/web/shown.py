@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from app.findings import passed, told
-from app.tables import ActionRow, Case, Decision, Signal, TrailEntry
+from app.tables import ActionRow, Case, Decision, ExplanationRow, Signal, TrailEntry
 from app.views import CaseView, OrderView, undo_of
 from app.world import World
 from guardrails.facts import rfc3339
@@ -113,6 +113,29 @@ class ActionShown(Shown):
     undo: str
 
 
+class ExplanationShown(Shown):
+    """What a model wrote about the newest decision, for people to read; it decides nothing. `at` is null while it is still tried, and
+    `failure` says why there is none. `grounded` is false where nothing that it cites stands in the facts."""
+
+    decision_id: str
+    at: Moment | None
+    model: str | None
+    category: str
+    summary: str | None
+    grounded: bool
+    evidence: list[dict[str, Any]] = Field(description="Every cited item; `struck` says why one does not hold.")
+    failure: str | None
+    attempts: int
+    prompt_name: str | None
+    prompt_version: str | None
+    prompt_sha256: str | None
+    prompt_tokens: int | None
+    cached_tokens: int | None
+    completion_tokens: int | None
+    latency_ms: int | None
+    cost_micros: int | None = Field(description="Millionths of a US dollar; null where the price or the tokens are unknown.")
+
+
 class ApprovalShown(Shown):
     """What a person decided, and the digests that it was bound to."""
 
@@ -152,6 +175,7 @@ class CaseShown(CaseSummary):
     why one does not count."""
 
     decision: DecisionShown | None
+    explanation: ExplanationShown | None
     evidence: list[dict[str, Any]]
     proposed_actions: list[ProposedShown]
     actions: list[ActionShown]
@@ -240,6 +264,7 @@ class Ready(Shown):
     status: str
     database: str = Field(description="The server's version.")
     classifier: str
+    local_model: str | None = Field(None, description="How far the model on this machine is; null where none is wanted.")
 
 
 class Alive(Shown):
@@ -273,6 +298,7 @@ def case_shown(view: CaseView, world: World) -> CaseShown:
         {
             **_summary(view.case),
             "decision": _decision(view.decision) if view.decision else None,
+            "explanation": _explanation(view.explanation) if view.explanation else None,
             "evidence": ruling.get("evidence", []),
             "proposed_actions": [_proposed(item, world) for item in ruling.get("actions", [])],
             "actions": [_action(row, world) for row in view.actions],
@@ -337,6 +363,12 @@ def _decision(row: Decision) -> dict[str, Any]:
     if isinstance(call := diagnosis.get("call"), Mapping):
         diagnosis["call"] = {name: value for name, value in call.items() if name not in ("messages", "raw_answer")}
     return _row(row, DecisionShown) | {"diagnosis": diagnosis}
+
+
+def _explanation(row: ExplanationRow) -> dict[str, Any]:
+    grounded = any(item["struck"] is None for item in row.evidence)
+    stored = [name for name in ExplanationShown.model_fields if name != "grounded"]
+    return {name: getattr(row, name) for name in stored} | {"grounded": grounded}
 
 
 def _proposed(item: Mapping[str, Any], world: World) -> dict[str, Any]:

@@ -40,7 +40,8 @@ pytestmark = pytest.mark.journey
 def environment(tmp_path: Path) -> dict[str, str]:
     """A machine on which nothing is configured; a database address in it must not be touched by the demo."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("ORDERMEND_", "OPENAI_"))}
-    return plain | {"ORDERMEND_DATA_DIR": str(tmp_path), "ORDERMEND_DATABASE_URL": "postgresql://127.0.0.1:1/production"}
+    unreachable = "postgresql://127.0.0.1:1/production"
+    return plain | {"ORDERMEND_DATA_DIR": str(tmp_path), "ORDERMEND_DATABASE_URL": unreachable, "ORDERMEND_LOCAL_MODEL": "off"}
 
 
 def test_the_demo_for_scripts_prints_one_object_with_what_the_project_promises(tmp_path: Path) -> None:

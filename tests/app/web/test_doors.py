@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.keys import Scope
-from app.web import api, api_policy, api_reading, api_switches, health, webhooks
+from app.web import api, api_audits, api_policy, api_reading, api_switches, health, webhooks
 from app.web.describing import describe
 from guardrails.taxonomy import PrincipalKind
 from tests.conftest import MakeKey
@@ -25,7 +25,7 @@ OPEN = {
 }
 PEOPLE_ONLY = (
     {f"/api/v1/cases/{{case_id}}/{verb}" for verb in ("claim", "release", "review")}
-    | {"/api/v1/switches/{name}"}
+    | {"/api/v1/switches/{name}", "/api/v1/audits/{audit_id}"}
     | {f"/api/v1/policy/{verb}" for verb in ("simulate", "publish", "shadow-end")}
 )
 
@@ -47,7 +47,15 @@ class Door:
 def doors() -> tuple[Door, ...]:
     """Every operation of the document. The routers are the app's own; a test below holds that against the app."""
     app = FastAPI()
-    for router in (api.router, api_policy.router, api_reading.router, api_switches.router, webhooks.router, health.router):
+    for router in (
+        api.router,
+        api_audits.router,
+        api_policy.router,
+        api_reading.router,
+        api_switches.router,
+        webhooks.router,
+        health.router,
+    ):
         app.include_router(router)
     return tuple(doors_of(describe(app)))
 
