@@ -26,6 +26,8 @@ from guardrails.taxonomy import Category
 NAME = "local"
 _FACTS_SPEAK = 0.5
 """Probability. From here on facts alone name a category, and text that would change it is suspicious."""
+_SYMPTOM_ONLY = 6_000
+"""Basis points. A detector that is less sure saw that something is wrong and not what: nothing that resembles it makes that surer."""
 _SURE_OF_TEXT = 0.6
 """Probability. Below it the text's category differs by weakness, not by intent."""
 
@@ -103,6 +105,8 @@ class CombinedClassifier:
         if seen.texts and not by_rules.untrusted_instructions:
             by_text = await self._view("text", rules, seen.facts, seen.texts, asking)
         category, confidence, steered = weighed(by_facts.opinion, by_text.opinion, rules_spoke=rules is not None)
+        if question.detections.found and by_rules.confidence is not None and by_rules.confidence < _SYMPTOM_ONLY:
+            confidence = min(confidence, by_rules.confidence)
         diagnosis = self._diagnosis(question, by_rules, category, confidence)
         return replace(
             diagnosis,

@@ -14,9 +14,12 @@ import httpx
 from app.classify import Classifier, Question
 from app.compact import compact
 from app.rendering import FACTS, TEXTS
+from app.settings import Settings
 from evals.bench.figures import Figure
+from evals.cassette import Cassette
 from evals.cli import CONFIG, bench_from, judged
 from evals.dataset import read_dataset
+from evals.recorded_model import recordings_of, replaying
 from evals.run import judge_case
 
 DATASETS = tuple(Path(__file__).parents[1] / "datasets" / f"{name}.jsonl" for name in ("core", "dev"))
@@ -29,11 +32,19 @@ LIMIT_S, CASES, LEAST_CACHED = 20.0, 500, 0.80
 Count = Callable[[str], int]
 
 
-def replayed(classifier_name: str = "rules", classifier: Classifier | None = None, datasets: Sequence[Path] = DATASETS) -> Figure:
-    """Seconds for 500 cases with all their figures; the yardstick is the limit of 20. Any classifier but `rules` is handed in."""
+def recorded(dataset: Path) -> Classifier:
+    """The local classifier, answered from its recordings."""
+    return replaying(Settings(), Cassette(recordings_of(dataset), "replay"))
+
+
+def replayed(
+    classifier_name: str = "replay", made: Callable[[Path], Classifier | None] = recorded, datasets: Sequence[Path] = DATASETS
+) -> Figure:
+    """Seconds for 500 cases with all their figures; the yardstick is the limit of 20. `made` gives a classifier for each dataset, None
+    for the rules."""
     started, n = perf_counter(), 0
     for path in datasets:
-        n += len(judged(path, classifier_name, classifier=classifier).results)
+        n += len(judged(path, classifier_name, classifier=made(path)).results)
     seconds = (perf_counter() - started) * CASES / n
     return Figure("evals.replay_500_s", seconds, "s", f"limit; classifier {classifier_name}", LIMIT_S, seconds / LIMIT_S)
 

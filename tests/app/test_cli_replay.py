@@ -92,7 +92,7 @@ def test_asking_for_something_does_not_put_a_changed_file_in_force(terminal: Ter
     folder = tmp_path / "config"
     shipped = Path(__file__).parents[2] / "config"
     folder.mkdir()
-    for file in shipped.iterdir():
+    for file in shipped.glob("*.yaml"):
         (folder / file.name).write_bytes(file.read_bytes())
     (folder / "policy.yaml").write_text(high_value("40.00").document, encoding="utf-8")
     terminal.setenv(ORDERMEND_CONFIG_DIR=str(folder))

@@ -68,7 +68,7 @@ async def classifier() -> AsyncIterator[CombinedClassifier]:
 
 def classifier_with(combined: Combination, *, asks: bool = True) -> CombinedClassifier:
     waits = Waits()
-    request = Request(attempts=1, deadline_s=5)
+    request = Request(attempts=1, deadline_s=60)
     settings = LlmSettings("http://llm.test/v1", "key", "test-model", request, BreakerRule(failures=100))
     endpoint = Endpoint(settings, waits.clock, waits.sleep)
     choice = LabelChoice(endpoint, load_prompts(ROOT / "prompts")[PROMPT], settings) if asks else None
@@ -136,7 +136,7 @@ async def test_where_rules_abstain_the_model_is_asked_in_both_views(classifier: 
     endpoint.side_effect = [chose({Category.UNKNOWN: 0.9}), chose({Category.DELIVERY_EXCEPTION: 0.9})]
     found = await classifier.classify(unexplained(TEXT))
     asked = [json.loads(call.request.content)["messages"][1]["content"] for call in endpoint.calls]
-    assert len(asked) == 2
+    assert (len(asked), found.failure) == (2, None)
     assert "never arrived" not in asked[0]
     assert "never arrived" in asked[1]
     assert asked[1].startswith(asked[0].removesuffix("\nAnswer with one word."))
@@ -153,6 +153,15 @@ async def test_text_that_names_what_facts_are_silent_about_is_never_sure(
     assert found.confidence is not None
     assert found.confidence <= 5_000
     assert found.actions == ()
+
+
+async def test_a_detector_that_saw_only_a_symptom_is_made_no_surer_by_what_resembles_it(
+    classifier: CombinedClassifier, endpoint: respx.Route
+) -> None:
+    endpoint.return_value = chose({Category.WAREHOUSE_EXCEPTION: 0.999})
+    symptom = STALLED.__class__("w", Category.WAREHOUSE_EXCEPTION, 72, "stopped", ("fulfilment.state",), False, 5_000)
+    found = await classifier.classify(question([said("fulfilment.state", "held", "wms")], found=(symptom,)))
+    assert (found.category, found.confidence) == (Category.WAREHOUSE_EXCEPTION, 5_000)
 
 
 async def test_nothing_is_proposed_for_what_no_rule_established_however_sure_the_rest_is(

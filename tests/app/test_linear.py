@@ -81,7 +81,7 @@ def test_a_file_that_was_changed_by_hand_is_refused_with_the_reason(
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationInvalid, match=r"python -m evals\.train"):
+    with pytest.raises(ConfigurationInvalid, match=r"python -m evals\.learning"):
         LinearModel.load(tmp_path / "none.json")
 
 

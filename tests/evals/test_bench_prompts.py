@@ -22,7 +22,7 @@ def recorded(folder: Path, *usages: dict[str, object]) -> Path:
 
 
 def test_the_time_is_told_for_500_cases_against_the_limit(few: Path) -> None:
-    figure = replayed(datasets=(few,))
+    figure = replayed("rules", lambda _: None, datasets=(few,))
     assert (figure.name, figure.yardstick_value) == ("evals.replay_500_s", 20.0)
     assert figure.value == pytest.approx(figure.ratio * 20.0)
     assert figure.value > 0
