@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from guardrails.certificate import Certificate, CertificateInvalid, Keys, certificates_from, taxonomy_version
+from app.classify import Diagnosis
+from guardrails.certificate import GLOBAL, Certificate, CertificateInvalid, Keys, certificates_from, taxonomy_version
 from guardrails.drift import DriftAlarm
 from guardrails.facts import sha256_of
 from guardrails.policy.reader import PolicyInvalid, Reader, decoded
@@ -17,6 +18,7 @@ RULES_FILE = "assurance.yaml"
 CERTIFICATES_FILE = "certificates.json"
 JUDGING_FILES = ("sources", "detectors", "owners")
 """The files that decide a diagnosis besides the classifier itself."""
+_ALL, _CERTIFIED = "all", "certified"
 IN_MODEL = "in-model"
 """Live, the prompt is no key of its own: the fingerprint that makes the model's key covers it."""
 UNCALIBRATED = "none"
@@ -33,6 +35,8 @@ class AssuranceRules:
     delta: float = 0.10
     feared: float = 0.06
     alarm_delta: float = 0.05
+    certified_only: bool = False
+    """True: a confidence for which no certificate stands counts as unknown, so that a person looks."""
 
     def draws(self, case_id: str) -> bool:
         """Whether this case is audited. Nothing but its id says so: neither its facts nor what anybody answers."""
@@ -63,6 +67,18 @@ class Assurance:
         """The living one, of several the one with the lowest threshold."""
         found = [item for item in self.certificates if item.scope == scope and holds(item, keys)]
         return min(found, key=lambda item: item.threshold, default=None)
+
+    def counted(self, diagnosis: Diagnosis, fingerprint: str) -> Diagnosis:
+        """The diagnosis as it may be ruled on: where only certified confidence counts, any other is unknown. A living certificate of
+        the category decides, else the one for all."""
+        if not self.rules.certified_only or diagnosis.confidence is None:
+            return diagnosis
+        keys, share = self.keys(fingerprint), diagnosis.confidence / 10_000
+        certificate = self.certificate_of(diagnosis.category.value, keys) or self.certificate_of(GLOBAL, keys)
+        if certificate is not None and share >= certificate.threshold:
+            return diagnosis
+        told = f"{diagnosis.summary} (No certificate stands for its confidence of {share:.0%}.)"
+        return replace(diagnosis, confidence=None, summary=told)
 
     def dead_for(self, scope: str, keys: Keys) -> tuple[str, ...]:
         """Which keys have changed since the certificates of this scope were made; empty where one lives or there is none."""
@@ -107,7 +123,7 @@ def load_assurance(directory: Path) -> Assurance:
 def read_rules(text: str, name: str) -> AssuranceRules:
     """Raises PolicyInvalid with every mistake and its line."""
     reader = Reader(name)
-    root = reader.root(text).expect(["schema", "audit_share", "salt", "alpha", "delta", "feared", "alarm_delta"], [])
+    root = reader.root(text).expect(["schema", "audit_share", "salt", "alpha", "delta", "feared", "alarm_delta"], ["automate"])
     if "schema" in root.values and root.text("schema") != "ordermend/assurance/v1":
         reader.say(root.values["schema"], "this program reads ordermend/assurance/v1")
     shares = {key: root.get(key, reader.basis_points, 0) for key in ("audit_share", "alpha", "delta", "feared", "alarm_delta")}
@@ -117,6 +133,10 @@ def read_rules(text: str, name: str) -> AssuranceRules:
         if not 0 < shares[key] < 10_000:
             reader.say(root.values.get(key, root.node), f"{key} must be above 0 and below 1")
     salt = root.text("salt")
+    automate = root.text("automate") if "automate" in root.values else _ALL
+    if automate not in (_ALL, _CERTIFIED):
+        reader.say(root.values["automate"], f"automate is {_ALL} or {_CERTIFIED}")
     if reader.problems:
         raise PolicyInvalid(reader.problems)
-    return AssuranceRules(salt=salt, **{key: points / 10_000 for key, points in shares.items()})
+    certified_only = automate == _CERTIFIED
+    return AssuranceRules(salt=salt, certified_only=certified_only, **{key: points / 10_000 for key, points in shares.items()})

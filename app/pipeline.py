@@ -4,6 +4,7 @@ from app import act, answers, decisions, store
 from app.cases import settle_cases
 from app.governing import governing
 from app.judge import about, look
+from app.models.switching import in_use
 from app.shadow import ruled_in_shadow
 from app.world import World
 from guardrails.gate import guard
@@ -31,7 +32,8 @@ async def triage(world: World, case_id: str) -> None:
     rules = await governing(world)
     if await decisions.already_judged(world, case, sighting, rules):
         return
-    diagnosis = await answers.ask(world, case, sighting, rules.policy.limits)
+    answered = await answers.ask(world, case, sighting, rules.policy.limits)
+    diagnosis = world.assurance.counted(answered, in_use(world.classifier).fingerprint)
     proposal = diagnosis.to_proposal()
     ruling = guard(sighting.facts, proposal, rules.policy, AGENT, sighting.snapshot, rules.standing)
     shadow = ruled_in_shadow(rules, sighting, proposal, ruling)

@@ -19,6 +19,7 @@ from app.assurance import (
     load_assurance,
     read_rules,
 )
+from app.classify import Diagnosis
 from app.errors import ConfigurationInvalid
 from app.models.rules import RulesClassifier
 from app.settings import PROJECT_ROOT
@@ -26,6 +27,7 @@ from app.wiring import load_configuration
 from evals.cli import judged
 from guardrails.certificate import FILE_SCHEMA, GLOBAL, Certificate, CertificateInvalid, Keys, certificates_from, taxonomy_version
 from guardrails.policy.reader import PolicyInvalid
+from guardrails.taxonomy import Category, Team
 
 CONFIG = PROJECT_ROOT / "config"
 SHIPPED = (CONFIG / RULES_FILE).read_text(encoding="utf-8")
@@ -52,7 +54,7 @@ def test_the_shipped_file_says_what_the_program_takes_without_one(folder: Path) 
 @pytest.mark.parametrize(
     ("shipped", "instead", "message"),
     [
-        ("audit_share: 0.10", "audit_share: 1.5", ":9:14: "),
+        ("audit_share: 0.10", "audit_share: 1.5", ":12:14: "),
         ("audit_share: 0.10", "audit_share: all", "from 0 to 1"),
         ("feared: 0.06", "feared: 0.02", "feared must be above alpha"),
         ("alpha: 0.02", "alpha: 0", "alpha above 0"),
@@ -144,3 +146,47 @@ def test_live_the_prompt_stands_in_the_models_key_and_a_certificate_of_one_scope
     held = Assurance(certificates=(certificate(own),))
     assert held.certificate_of("fraud_risk", own) is None
     assert held.dead_for("fraud_risk", own) == ()
+
+
+def diagnosis(confidence: int | None = 9_500) -> Diagnosis:
+    return Diagnosis("Order #1: a decline.", Category.PAYMENT_FAILED, Team.FINANCE, confidence, (), (), "rules")
+
+
+def strict(*certificates: Certificate) -> Assurance:
+    return Assurance(AssuranceRules(certified_only=True), certificates=certificates)
+
+
+def test_by_default_confidence_counts_without_a_certificate() -> None:
+    assert Assurance().counted(diagnosis(), "f") == diagnosis()
+
+
+def test_where_only_certified_confidence_counts_any_other_is_unknown() -> None:
+    found = strict().counted(diagnosis(), "f")
+    assert found.confidence is None
+    assert "No certificate stands for its confidence of 95%" in found.summary
+
+
+@pytest.mark.parametrize(("confidence", "counts"), [(8_999, False), (9_000, True), (9_500, True)])
+def test_a_certificate_lets_confidence_count_from_its_threshold(confidence: int, counts: bool) -> None:
+    assurance = strict(certificate(strict().keys("f")))
+    assert (assurance.counted(diagnosis(confidence), "f").confidence == confidence) is counts
+
+
+def test_a_certificate_of_another_classifier_lets_nothing_count() -> None:
+    assert strict(certificate(strict().keys("other"))).counted(diagnosis(), "f").confidence is None
+
+
+def test_the_certificate_of_a_category_goes_before_the_one_for_all() -> None:
+    keys = strict().keys("f")
+    own = certificate(keys, scope="payment_failed", threshold=0.99)
+    assert strict(certificate(keys), own).counted(diagnosis(), "f").confidence is None
+
+
+@pytest.mark.parametrize(("word", "strictly"), [("all", False), ("certified", True)])
+def test_the_file_says_what_may_be_automated(word: str, strictly: bool) -> None:
+    assert read_rules(SHIPPED.replace("automate: all", f"automate: {word}"), RULES_FILE).certified_only is strictly
+
+
+def test_any_other_word_is_refused_with_its_line() -> None:
+    with pytest.raises(PolicyInvalid, match="automate is all or certified"):
+        read_rules(SHIPPED.replace("automate: all", "automate: most"), RULES_FILE)

@@ -69,6 +69,17 @@ def test_a_share_of_nothing_draws_none_and_one_of_everything_draws_all(share: fl
     assert {AssuranceRules(audit_share=share).draws(hashlib.sha256(bytes([n])).hexdigest()) for n in range(200)} == {all_drawn}
 
 
+async def test_where_only_certified_confidence_counts_an_uncertified_case_goes_to_a_person(world: World) -> None:
+    here = audited(world, replace(ALL, certified_only=True))
+    await order_arrives(here)
+    await warehouse_busy(here)
+    await work(here)
+    case = await the_case(here)
+    assert case.state == CaseState.REVIEW
+    assert "how sure the classifier is" in case.sentence
+    assert await drawn(here) == []
+
+
 async def test_an_automated_case_is_drawn_and_runs_all_the_same(world: World) -> None:
     here = audited(world)
     row = await decided(here)
